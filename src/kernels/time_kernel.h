@@ -1,0 +1,33 @@
+// Times the cached object itself, loaded in a worker process, in the conditions a network gives it.
+#pragma once
+
+#include "kernels/kernel_cache.h"
+
+namespace emulsion {
+
+struct KernelTime {
+  double min_ms = 0, median_ms = 0;  // warm weights: called again and again
+  double cold_min_ms = 0,
+         cold_median_ms = 0;  // weights and input evicted from the caches before each call
+  int calls = 0;
+};
+
+struct TimingOptions {
+  int threads = 1;
+  double seconds = 0.3;  // of measuring, per kernel
+  WorkerLimits limits;
+};
+
+// One result a spec, in order, measured one after the other. The worker answers `<program>
+// time-kernel ...`.
+std::vector<Result<KernelTime>> time_kernels(
+    KernelCache& cache, const std::vector<KernelSpec>& specs, const TimingOptions& options,
+    const std::function<void(int, int)>& progress = nullptr);
+
+// This machine's f32 FMA peak on one thread in GFLOP/s, measured by a kernel of register-only FMAs
+// for the target.
+Result<double> measured_peak_gflops(KernelCache& cache, const std::string& target);
+
+int time_kernel_worker(const std::vector<std::string>& arguments);
+
+}  // namespace emulsion

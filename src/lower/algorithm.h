@@ -1,0 +1,45 @@
+// The table of algorithms: how a layer can be computed. Each row knows what it applies to, how to
+// pack the layer's constants, its default schedule, and its error bound. No Halide in this header;
+// lower.h has the Funcs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lower/kernel_spec.h"
+
+namespace emulsion {
+
+// A constant as a kernel reads it: extents innermost first, dense, 64-byte aligned in the weights
+// file.
+struct PackedConstant {
+  std::vector<int> extents;
+  std::vector<float> data;
+};
+
+struct Algorithm {
+  const char* name;      // "direct"
+  const char* sentence;  // what it is
+  bool (*applies)(const KernelSpec& spec, std::string* reason);
+  // The schedule's default steps for the spec's target, in text form; "" if the op takes none.
+  std::string (*default_schedule)(const KernelSpec& spec);
+  // Alternatives worth measuring, default first.
+  std::vector<std::string> (*schedules)(const KernelSpec& spec);
+  // The op's constants packed in argument order. Abstract constants give extents without data.
+  std::vector<PackedConstant> (*pack)(const KernelSpec& spec, const Op& op);
+  double error_bound;  // of a layer: largest error over largest output
+};
+
+// Rows in order of preference: the first that applies is the default. The last rows take every
+// other op.
+const std::vector<Algorithm>& algorithms();
+const Algorithm* find_algorithm(const std::string& name);
+
+// The spec with algorithm and schedule filled in where empty; an error if the algorithm does not
+// apply or the schedule is not one for it.
+Result<KernelSpec> completed(KernelSpec spec);
+
+// pack of the spec's algorithm.
+std::vector<PackedConstant> pack_constants(const KernelSpec& spec, const Op& op);
+
+}  // namespace emulsion

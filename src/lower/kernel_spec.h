@@ -1,0 +1,35 @@
+// Everything that a compiled kernel depends on, and nothing else: its canonical text is the
+// kernel's key.
+//
+// A kernel is a function  int name(void *user_context, halide_buffer_t *inputs..., *packed
+// constants..., *output). Rank-4 values appear as buffers with dimensions (c, x, y, n), others with
+// their dimensions reversed (innermost first); strides and rims are fixed by the descriptors. It
+// never allocates nor aborts.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "network/descriptor.h"
+#include "network/op.h"
+
+namespace emulsion {
+
+struct KernelSpec {
+  Op op;  // constants count by shape only
+  std::vector<TensorDescriptor>
+      inputs;  // of the layer's inputs, in order; a parent does not enter the key
+  TensorDescriptor output;
+  std::string algorithm;  // a row of algorithms()
+  std::string schedule;   // steps in text form, "" for ops that take none
+  std::string target;     // a Halide target, features included
+};
+
+// The canonical text: the spec, Halide's version and our own build's code-generation version.
+std::string to_text(const KernelSpec& spec);
+Result<KernelSpec> parse_kernel_spec(const std::string& text);
+
+// "k_" and the hash of the canonical text: the kernel's C symbol and its name in the cache.
+std::string kernel_name(const KernelSpec& spec);
+
+}  // namespace emulsion

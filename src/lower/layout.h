@@ -1,0 +1,29 @@
+// A simplified network laid out in memory: every value with its descriptor, copies at the network's
+// edges, and the layers that need no kernel because their output is a view (a slice of a
+// concatenation, a reshape).
+#pragma once
+
+#include <vector>
+
+#include "lower/kernel_spec.h"
+#include "network/network.h"
+#include "plan/plan.h"
+
+namespace emulsion {
+
+struct LaidOutNetwork {
+  Network network;                            // with Copy layers where layouts meet
+  std::vector<TensorDescriptor> descriptors;  // by ValueId
+  std::vector<bool> elided;  // by layer: no kernel, its output lies in or over another value
+};
+
+// Images channels innermost with the largest rim that any consumer needs; inputs, outputs and
+// values of other ranks row-major; concatenations along channels written in place by their
+// producers.
+LaidOutNetwork lay_out(const Network& simplified);
+
+// The completed spec of a layer that is not elided. choice: empty strings for defaults.
+Result<KernelSpec> kernel_spec(const LaidOutNetwork& laid_out, int layer,
+                               const KernelChoice& choice, const std::string& target);
+
+}  // namespace emulsion

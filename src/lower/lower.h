@@ -1,0 +1,35 @@
+// Kernel spec -> scheduled Halide pipeline -> object file. The only header of lower/ that shows
+// Halide.
+#pragma once
+
+#include <Halide.h>
+
+#include <string>
+#include <vector>
+
+#include "lower/kernel_spec.h"
+
+namespace emulsion {
+
+struct LoweredKernel {
+  std::vector<Halide::Argument> arguments;  // inputs, then packed constants
+  Halide::Func output;                      // scheduled
+  Halide::Target target;
+};
+
+// The scheduled pipeline of a completed spec.
+Result<LoweredKernel> lower(const KernelSpec& spec);
+
+// Writes the kernel's object file (no runtime in it) under the symbol kernel_name(spec).
+// Halide's exceptions become errors.
+Status compile_to_object(const KernelSpec& spec, const std::string& object_path);
+
+// Writes Halide's runtime for a target as an object file.
+Status compile_runtime(const std::string& target, const std::string& object_path);
+
+// The canonical name of a target ("host" resolved), or why it is not one we take.
+Result<std::string> resolve_target(const std::string& name);
+// Floats in one vector register.
+int vector_width(const std::string& target);
+
+}  // namespace emulsion

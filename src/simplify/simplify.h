@@ -1,0 +1,22 @@
+// The same function with fewer layers: one visible, ordered list of passes, each Network ->
+// Network. Numerically equal up to rounding; nothing here changes what is computed.
+#pragma once
+
+#include <vector>
+
+#include "network/network.h"
+
+namespace emulsion {
+
+struct SimplifyPass {
+  const char* name;
+  const char* sentence;
+  Network (*run)(const Network& network);
+};
+// In the order they run.
+const std::vector<SimplifyPass>& simplify_passes();
+
+// All passes in order; verify() holds after each.
+Network simplify(const Network& network);
+
+}  // namespace emulsion
