@@ -1,6 +1,7 @@
 #include "base/hash.h"
 
 #include <fmt/format.h>
+#define XXH_INLINE_ALL  // no library to link
 #include <xxhash.h>
 
 namespace emulsion {
