@@ -31,12 +31,13 @@ struct KernelUse {
 };
 
 struct CompiledNetwork {
-  std::filesystem::path library, header, driver, manifest;
-  std::vector<KernelUse> kernels;  // one a call, in order
+  std::filesystem::path library, header, driver, manifest;  // library: empty with emit_only
+  std::vector<KernelUse> kernels;                           // one a call, in order
   int64_t workspace_bytes = 0, weights_bytes = 0, code_bytes = 0;
 };
 
 // `network` is as imported (not simplified); the plan's rewrites are applied. Progress on stderr.
+// Files appear under their names when all of them are complete.
 Result<CompiledNetwork> compile_network(const Network& network, const Plan& plan,
                                         KernelCache& cache, const CompileOptions& options);
 

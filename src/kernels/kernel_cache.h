@@ -22,12 +22,16 @@ struct WorkerLimits {
   size_t memory_bytes = size_t{4} << 30;
 };
 
+// Safe when several programs use one directory at once. An entry is NAME.o and NAME.txt, which has
+// the canonical text and the object's size and hash; an entry that does not hold together is
+// compiled again.
 class KernelCache {
  public:
   // directory is made when missing. workers: how many worker processes compile at once.
   // worker_program: an executable that answers `<program> compile-kernel OBJECT` with the spec's
   // text on stdin (the emulsion program itself).
-  KernelCache(std::filesystem::path directory, std::filesystem::path worker_program, int workers);
+  KernelCache(std::filesystem::path directory, std::filesystem::path worker_program, int workers,
+              WorkerLimits limits = {});
 
   // One result a spec, in order; equal specs are compiled once. progress(done, total) is called as
   // kernels finish. Completed specs only. Interrupted (Ctrl-C): the rest are errors with
@@ -48,9 +52,13 @@ class KernelCache {
   int workers() const { return workers_; }
 
  private:
+  // The entry's object; compiled by a worker that gets the text when the cache does not have it.
+  Result<std::filesystem::path> object(const std::string& name, const std::string& text);
+
   std::filesystem::path directory_;
   std::filesystem::path worker_program_;
   int workers_;
+  WorkerLimits limits_;
 };
 
 // Body of the worker's verb: reads a spec from stdin, writes the object. Returns an exit code.

@@ -18,16 +18,17 @@ struct TimingOptions {
   WorkerLimits limits;
 };
 
-// One result a spec, in order, measured one after the other. The worker answers `<program>
-// time-kernel ...`.
+// One result a spec, in order, measured one after the other (equal specs once). The worker answers
+// `<program> time-kernel ...`. progress counts compiled and measured kernels.
 std::vector<Result<KernelTime>> time_kernels(
     KernelCache& cache, const std::vector<KernelSpec>& specs, const TimingOptions& options,
     const std::function<void(int, int)>& progress = nullptr);
 
-// This machine's f32 FMA peak on one thread in GFLOP/s, measured by a kernel of register-only FMAs
-// for the target.
-Result<double> measured_peak_gflops(KernelCache& cache, const std::string& target);
+// This machine's f32 FMA peak in GFLOP/s on that many threads together, measured now (a fifth of a
+// second) by register-only FMAs compiled for the target: what no kernel for the target can exceed.
+Result<double> measured_peak_gflops(KernelCache& cache, const std::string& target, int threads = 1);
 
+// Body of the worker's verb; prints JSON. Returns an exit code.
 int time_kernel_worker(const std::vector<std::string>& arguments);
 
 }  // namespace emulsion

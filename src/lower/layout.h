@@ -20,7 +20,21 @@ struct LaidOutNetwork {
 // Images channels innermost with the largest rim that any consumer needs; inputs, outputs and
 // values of other ranks row-major; concatenations along channels written in place by their
 // producers.
+//
+// Guarantees, beyond the descriptors': no value is both an input and an output of the network, no
+// value is an output twice, and every output is written by a kernel. An elided layer is a Literal
+// (its value is a constant laid out by its descriptor), a Concat (its inputs are slices of its
+// output), or a Slice or Reshape (its output is a view of its input). Layers are added, never
+// removed or reordered.
 LaidOutNetwork lay_out(const Network& simplified);
+
+// Where a value's elements are: the value that owns the memory, and the elements from its first
+// element to this value's first.
+struct Placement {
+  ValueId root = -1;
+  int64_t offset = 0;
+};
+Placement placement(const LaidOutNetwork& laid_out, ValueId value);
 
 // The completed spec of a layer that is not elided. choice: empty strings for defaults.
 Result<KernelSpec> kernel_spec(const LaidOutNetwork& laid_out, int layer,

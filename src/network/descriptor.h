@@ -38,7 +38,7 @@ TensorDescriptor channels_last(const Shape& shape, Pad4 rim = {0, 0, 0, 0});
 int64_t origin_offset(const TensorDescriptor& d);
 int64_t storage_elements(const TensorDescriptor& d);
 
-// "f32[1x64x32x32] strides=[69632,1,2176,64] rim=1,1,1,1": all that a kernel must know; parent is
+// "f32[1x64x32x32] strides=[73984,1,2176,64] rim=1,1,1,1": all that a kernel must know; parent is
 // not in it.
 std::string to_text(const TensorDescriptor& d);
 Result<TensorDescriptor> parse_descriptor(const std::string& text);

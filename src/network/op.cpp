@@ -1,54 +1,110 @@
 #include "network/op.h"
 
+#include <type_traits>
+
 namespace emulsion {
 namespace {
 
-// Calls visit(constant) for every constant of an op, in the order in which text forms print them. One list
-// for const and mutable ops.
-template <class F, class A>
-void visit_activation(A& activation, F&& visit) {
-  if (activation) visit(activation->slope);
-}
-
-template <class F, class O>
+// Calls visit(constant) for every constant of an op, in the order in which text forms print them. O
+// is Op or const Op.
+template <class O, class F>
 void visit_constants(O& op, F&& visit) {
-  std::visit(overloaded{
-                 [&](auto& o)
-                   requires requires { o.prologue; }
-                 {
-                   visit(o.weight);
-                   visit(o.bias);
-                   visit(o.prologue.scale);
-                   visit(o.prologue.shift);
-                   visit_activation(o.prologue.activation, visit);
-                   visit_activation(o.epilogue.activation, visit);
-                 },
-                 [&](auto& o)
-                   requires(requires { o.weight; } && !requires { o.prologue; })
-                 {
-                   visit(o.weight);
-                   visit(o.bias);
-                   visit_activation(o.activation, visit);
-                 },
-                 [&](auto& o)
-                   requires requires { o.mean; }
-                 {
-                   visit(o.scale);
-                   visit(o.shift);
-                   visit(o.mean);
-                   visit(o.variance);
-                 },
-                 [&](auto& o)
-                   requires(requires { o.scale; } && !requires { o.mean; })
-                 {
-                   visit(o.scale);
-                   visit(o.shift);
-                   visit_activation(o.activation, visit);
-                 },
-                 [](auto&) {},
-             },
-             op);
+  const auto visit_optional = [&](auto& activation) {
+    if (activation) visit(activation->slope);
+  };
+  std::visit(
+      [&](auto& o) {
+        using T = std::remove_cvref_t<decltype(o)>;
+        if constexpr (std::is_same_v<T, Conv>) {
+          visit(o.weight);
+          visit(o.bias);
+          visit(o.prologue.scale);
+          visit(o.prologue.shift);
+          visit_optional(o.prologue.activation);
+          visit_optional(o.epilogue.activation);
+        } else if constexpr (std::is_same_v<T, Dense>) {
+          visit(o.weight);
+          visit(o.bias);
+          visit_optional(o.activation);
+        } else if constexpr (std::is_same_v<T, BatchNorm>) {
+          visit(o.scale);
+          visit(o.shift);
+          visit(o.mean);
+          visit(o.variance);
+        } else if constexpr (std::is_same_v<T, Affine>) {
+          visit(o.scale);
+          visit(o.shift);
+          visit_optional(o.activation);
+        } else if constexpr (std::is_same_v<T, Activation>) {
+          visit(o.slope);
+        } else if constexpr (std::is_same_v<T, Binary>) {
+          visit_optional(o.activation);
+        } else if constexpr (std::is_same_v<T, Literal>) {
+          visit(o.value);
+        }
+      },
+      op);
 }
 
 }  // namespace
+
+const char* op_name(const Op& op) {
+  static constexpr const char* k_names[] = {
+      "conv",    "dense",     "batch_norm", "affine", "activation", "binary",
+      "literal", "concat",    "slice",      "pad",    "pool",       "reduce_mean",
+      "reshape", "transpose", "softmax",    "resize", "copy"};
+  static_assert(std::size(k_names) == std::variant_size_v<Op>);
+  return k_names[op.index()];
+}
+
+const char* activation_name(Activation::Kind kind) {
+  switch (kind) {
+    case Activation::Kind::relu:
+      return "relu";
+    case Activation::Kind::leaky_relu:
+      return "leaky_relu";
+    case Activation::Kind::prelu:
+      return "prelu";
+    case Activation::Kind::clip:
+      return "clip";
+    case Activation::Kind::sigmoid:
+      return "sigmoid";
+    case Activation::Kind::hard_sigmoid:
+      return "hard_sigmoid";
+    case Activation::Kind::hard_swish:
+      return "hard_swish";
+    case Activation::Kind::silu:
+      return "silu";
+  }
+  return "?";
+}
+
+int64_t multiplies(const Op& op, const Shape& output) {
+  if (const auto* conv = std::get_if<Conv>(&op)) {
+    const Shape& w = conv->weight->shape;
+    return element_count(output) * w[1] * w[2] * w[3];
+  }
+  if (const auto* dense = std::get_if<Dense>(&op))
+    return element_count(output) * dense->weight->shape[1];
+  return 0;
+}
+
+int64_t parameters(const Op& op) {
+  int64_t count = 0;
+  for (const Constant& c : constants(op)) count += c ? element_count(c->shape) : 0;
+  return count;
+}
+
+std::vector<Constant*> constants(Op& op) {
+  std::vector<Constant*> list;
+  visit_constants(op, [&](Constant& c) { list.push_back(&c); });
+  return list;
+}
+
+std::vector<Constant> constants(const Op& op) {
+  std::vector<Constant> list;
+  visit_constants(op, [&](const Constant& c) { list.push_back(c); });
+  return list;
+}
+
 }  // namespace emulsion

@@ -1,0 +1,76 @@
+#include "autoschedule/exploration_state.h"
+
+namespace emulsion {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr const char* k_format = "emulsion-state-1";
+
+json to_json(const Verdict& verdict) {
+  return {{"rule", legality_name(verdict.rule)},
+          {"legal", verdict.legal},
+          {"log_ratio", verdict.log_ratio},
+          {"standard_error", verdict.standard_error},
+          {"flip_probability", verdict.flip_probability},
+          {"log_scores", verdict.log_scores}};
+}
+
+Result<Verdict> parse_verdict(const json& line) {
+  Verdict verdict;
+  TRY(verdict.rule, parse_legality(line.at("rule")));
+  verdict.legal = line.at("legal");
+  verdict.log_ratio = line.at("log_ratio");
+  verdict.standard_error = line.at("standard_error");
+  verdict.flip_probability = line.at("flip_probability");
+  verdict.log_scores = line.at("log_scores").get<std::vector<double>>();
+  return verdict;
+}
+
+}  // namespace
+
+Result<ExplorationState> ExplorationState::open(const std::filesystem::path& path,
+                                                const json& identity) {
+  ExplorationState state;
+  TRY(state.file_, JsonLines::open(path));
+  if (state.file_.lines().empty()) {
+    TRY_OK(state.file_.append({{"format", k_format}, {"identity", identity}}));
+    return state;
+  }
+  int number = 0;
+  for (const json& line : state.file_.lines()) {
+    ++number;
+    try {
+      if (number == 1) {
+        if (line.at("format") != k_format) return error("{}: unknown format", path.string());
+        const json& found = line.at("identity");
+        for (const auto& [key, value] : identity.items()) {
+          if (found.contains(key) && found[key] == value) continue;
+          return error(
+              "{} belongs to another exploration ({} is {} there and {} now): take another folder "
+              "or delete it",
+              path.string(), key, found.value(key, json()).dump(), value.dump());
+        }
+      } else if (line.contains("seed")) {
+        state.reference_[line.at("seed")] = line.at("log_score");
+      } else {
+        TRY(state.verdicts_[line.at("configuration")], parse_verdict(line.at("verdict")));
+      }
+    } catch (const json::exception&) {
+      return error("{}: line {} is not as docs/formats.md says; delete the file to start anew",
+                   path.string(), number);
+    }
+  }
+  return state;
+}
+
+Status ExplorationState::add_reference(int seed, double log_score) {
+  return file_.append({{"seed", seed}, {"log_score", log_score}});
+}
+
+Status ExplorationState::add_verdict(int configuration, const Verdict& verdict) {
+  return file_.append({{"configuration", configuration}, {"verdict", to_json(verdict)}});
+}
+
+}  // namespace emulsion

@@ -1,0 +1,122 @@
+// emulsion compile: an ONNX file and a plan -> a static library, a header, a driver and a manifest.
+#include "base/file.h"
+#include "cli/operands.h"
+#include "cli/verb.h"
+#include "compile/assemble.h"
+#include "compile/compile_network.h"
+#include "compile/refine.h"
+
+namespace emulsion {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct CompileVerbOptions : CommonOptions {
+  std::string plan, directory, name;
+  std::string cc = "clang";
+  double budget = 0;
+  int threads = 0;  // 0: the plan's
+  bool emit_only = false, shared_runtime = false;
+};
+
+std::string default_name(const std::string& model) {
+  const std::string name = c_identifier(fs::path(model).stem().string());
+  return is_c_name(name) ? name : name + "_network";
+}
+
+void print_rewrites(const CompiledNetwork& compiled) {
+  for (const KernelUse& use : compiled.kernels) {
+    if (!use.rewrite.empty()) fmt::print("rewritten: {}: {}\n", use.layer, use.rewrite);
+  }
+}
+
+double megabytes(int64_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
+}
+
+Status compile_verb(const CompileVerbOptions& verb) {
+  CompileOptions options;
+  options.name = verb.name.empty() ? default_name(verb.model) : verb.name;
+  options.directory = verb.directory;
+  options.target = verb.target;
+  options.cc = verb.cc;
+  options.emit_only = verb.emit_only;
+  options.shared_runtime = verb.shared_runtime;
+  // What takes no time to know is said before what does.
+  if (!is_c_name(options.name)) {
+    return error(
+        "--name {}: is not a name in C; use letters, digits and _, and no word of the language",
+        options.name);
+  }
+  TRY_OK(make_directory(options.directory));
+  TRY(const Network network, load_network(verb));
+  TRY(Plan plan, load_plan(verb.plan, network));
+  options.threads = verb.threads > 0 ? verb.threads : plan.threads;
+  KernelCache cache = kernel_cache(verb);
+  if (verb.budget > 0) {
+    TRY(plan, refine(network, plan, cache, {options.target, options.threads, verb.budget}));
+    const fs::path path = options.directory / (options.name + ".plan.json");
+    TRY_OK(write_file(path, to_json(plan)));
+    fmt::print("plan: {}\n", path.string());
+  }
+  TRY(const CompiledNetwork compiled, compile_network(network, plan, cache, options));
+  print_rewrites(compiled);
+  fmt::print("{} kernel calls, {:.2f} MB of code, {:.2f} MB of weights, {:.2f} MB of workspace\n",
+             compiled.kernels.size(), megabytes(compiled.code_bytes),
+             megabytes(compiled.weights_bytes), megabytes(compiled.workspace_bytes));
+  fmt::print("header: {}\n", compiled.header.string());
+  if (compiled.library.empty()) {
+    fmt::print("driver: {}; compile it in its folder: cc -c {}\n", compiled.driver.string(),
+               compiled.driver.filename().string());
+    fmt::print("link: c++ app.cpp {0}.o k_*.o{1} -lpthread -ldl\n", options.name,
+               options.shared_runtime ? "" : " runtime_*.o");
+  } else {
+    fmt::print("link: c++ app.cpp {} -lpthread -ldl\n", compiled.library.string());
+  }
+  return ok();
+}
+
+}  // namespace
+
+std::function<Status()> define_compile(CLI::App& app) {
+  auto options = std::make_shared<CompileVerbOptions>();
+  add_model_argument(app, *options);
+  app.add_option("-o,--output", options->directory,
+                 "Folder for NAME.a, NAME.h, NAME.c and manifest.json; made when missing")
+      ->required()
+      ->type_name("DIR");
+  app.add_option("--plan", options->plan,
+                 "What to compute and how, from `explore` or an earlier --budget. Without one: the "
+                 "network as it is, "
+                 "with default algorithms and schedules. A plan's rewrites change the function: "
+                 "they are listed")
+      ->type_name("P.json");
+  app.add_option("--name", options->name, "Prefix of every C name. Default: from the file's name")
+      ->type_name("NAME");
+  app.add_option("--budget", options->budget,
+                 "Measure alternative schedules on this machine for about so many seconds, keep "
+                 "the fastest, "
+                 "and write the plan to DIR/NAME.plan.json")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("SECONDS");
+  app.add_option("--threads", options->threads,
+                 "Threads that run a layer when the app does not say. 0: as the plan says, else 1")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str();
+  app.add_option("--cc", options->cc, "C compiler for the driver; when there is no clang: cc")
+      ->capture_default_str();
+  app.add_flag("--emit-only", options->emit_only,
+               "Write the driver, the weights and the kernels' objects; build no library");
+  app.add_flag("--shared-runtime", options->shared_runtime,
+               "Leave Halide's runtime out of the library; the program has one");
+  add_target_option(app, *options);
+  add_cache_options(app, *options);
+  app.footer(
+      "Example:\n  emulsion compile resnet18.onnx -o out\n  c++ app.cpp out/resnet18.a -Iout "
+      "-lpthread -ldl\n"
+      "The header's first lines are an app of ten lines. Tensors are dense floats in ONNX's order "
+      "(N C H W).");
+  return [options] { return compile_verb(*options); };
+}
+
+}  // namespace emulsion

@@ -1,0 +1,36 @@
+// From a network and a plan to everything that code is generated from: the rewritten, simplified,
+// laid out network, and a completed kernel spec for each call.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lower/layout.h"
+#include "plan/plan.h"
+
+namespace emulsion {
+
+struct KernelCall {
+  int layer = 0;  // of laid_out.network
+  int conv = -1;  // position in conv_layers of the unrewritten network; -1: not a conv
+  int part = 0;   // which of the convs that the rewrite leaves
+  int parts = 1;
+  Steps rewrite;
+  KernelSpec spec;  // completed
+};
+
+struct PreparedNetwork {
+  Network simplified;       // not rewritten: what plans belong to
+  LaidOutNetwork laid_out;  // rewritten
+  std::vector<KernelCall> calls;
+};
+
+// `network` is as imported. An error when the plan is not for it, or a choice in it does not apply.
+Result<PreparedNetwork> prepare(const Network& network, const Plan& plan,
+                                const std::string& target);
+
+// The plan that says all of it: rewrites, algorithms and schedules of every conv, defaults spelled
+// out.
+Plan explicit_plan(const PreparedNetwork& prepared, const std::string& target, int threads);
+
+}  // namespace emulsion

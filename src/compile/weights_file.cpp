@@ -1,0 +1,28 @@
+#include "compile/weights_file.h"
+
+#include <cstring>
+
+#include "base/hash.h"
+
+namespace emulsion {
+
+int64_t WeightsFile::add(const std::vector<float>& constant) {
+  const std::string_view content(reinterpret_cast<const char*>(constant.data()),
+                                 constant.size() * sizeof(float));
+  const std::string hash = hash_text(content);
+  const auto [begin, end] = places_.equal_range(hash);
+  for (auto place = begin; place != end; ++place) {
+    const size_t offset = static_cast<size_t>(place->second) * sizeof(float);
+    if (bytes_.size() - offset >= content.size() &&
+        std::memcmp(bytes_.data() + offset, content.data(), content.size()) == 0) {
+      return place->second;
+    }
+  }
+  bytes_.resize((bytes_.size() + 63) / 64 * 64, '\0');
+  const auto offset = static_cast<int64_t>(bytes_.size() / sizeof(float));
+  bytes_.append(content);
+  places_.emplace(hash, offset);
+  return offset;
+}
+
+}  // namespace emulsion

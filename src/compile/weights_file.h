@@ -1,0 +1,22 @@
+// The content of NAME.weights: constants one after the other, each 64-byte aligned, equal ones
+// once.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace emulsion {
+
+class WeightsFile {
+ public:
+  // Where the constant lies, in elements from the file's start: a multiple of 16.
+  int64_t add(const std::vector<float>& constant);
+  const std::string& bytes() const { return bytes_; }
+
+ private:
+  std::string bytes_;
+  std::unordered_multimap<std::string, int64_t> places_;  // by content hash
+};
+
+}  // namespace emulsion

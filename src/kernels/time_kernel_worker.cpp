@@ -1,0 +1,208 @@
+// The timing worker: `time-kernel LIBRARY KERNEL THREADS SECONDS` with the kernel's text on stdin,
+// or `time-kernel --peak LIBRARY THREADS`. In a process of its own because a candidate may crash or
+// hang.
+#include <algorithm>
+#include <barrier>
+#include <chrono>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <thread>
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
+
+#include "base/random.h"
+#include "kernels/call_arguments.h"
+#include "kernels/loaded_kernel.h"
+#include "kernels/shared_object.h"
+#include "kernels/time_kernel.h"
+
+namespace emulsion {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+struct Block {
+  const float* data;
+  size_t elements;
+};
+
+// Puts memory out of every cache.
+void evict([[maybe_unused]] const std::vector<Block>& blocks) {
+#if defined(__x86_64__)
+  constexpr size_t k_line = 64 / sizeof(float);
+  for (const Block& block : blocks) {
+    for (size_t i = 0; i < block.elements; i += k_line) _mm_clflush(block.data + i);
+    if (block.elements > 0) _mm_clflush(block.data + block.elements - 1);
+  }
+  _mm_mfence();
+#else
+  // Larger than any last-level cache we know.
+  static std::vector<char> sweep(size_t{256} << 20);
+  for (size_t i = 0; i < sweep.size(); i += 64) ++reinterpret_cast<volatile char&>(sweep[i]);
+#endif
+}
+
+struct Samples {
+  double min_ms = 0, median_ms = 0;
+  int calls = 0;
+};
+
+// Calls for about that long, at least `least` times. before() is not timed.
+template <class Before, class Call>
+Result<Samples> sample(double seconds, int least, const Before& before, const Call& call) {
+  constexpr int k_most = 20000;
+  std::vector<double> times;
+  const auto start = Clock::now();
+  while (static_cast<int>(times.size()) < least ||
+         (seconds_since(start) < seconds && static_cast<int>(times.size()) < k_most)) {
+    before();
+    const auto begin = Clock::now();
+    const int code = call();
+    times.push_back(seconds_since(begin) * 1e3);
+    if (code != 0) return failure("the kernel failed with Halide's error {}", code);
+  }
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return Samples{*std::min_element(times.begin(), times.end()), *middle,
+                 static_cast<int>(times.size())};
+}
+
+// The kernel's seeded inputs, constants and output.
+struct Operands {
+  std::vector<KernelBuffer> inputs;
+  std::vector<KernelBuffer> constants;
+  KernelBuffer output;
+};
+
+Operands seeded_operands(const KernelSpec& spec, const std::vector<PackedConstant>& constants) {
+  Operands operands{{}, {}, KernelBuffer(spec.output)};
+  const auto fill = [](const TensorDescriptor& descriptor, const RandomStream& random, double low,
+                       double high) {
+    Tensor values(descriptor.shape);
+    for (size_t i = 0; i < values.data.size(); ++i) {
+      values.data[i] = static_cast<float>(random.uniform(i, low, high));
+    }
+    KernelBuffer buffer(descriptor);
+    buffer.set(values);
+    return buffer;
+  };
+  for (size_t i = 0; i < spec.inputs.size(); ++i) {
+    operands.inputs.push_back(fill(spec.inputs[i], RandomStream(1, "input", i), -1.0, 1.0));
+  }
+  for (size_t i = 0; i < constants.size(); ++i) {
+    int64_t elements = 1;
+    for (const int extent : constants[i].extents) elements *= extent;
+    // Positive: some constants are divisors.
+    operands.constants.push_back(
+        fill(row_major({elements}), RandomStream(1, "constant", i), 0.01, 0.1));
+  }
+  return operands;
+}
+
+Result<KernelTime> time_in_this_process(const std::string& library_path, const std::string& name,
+                                        int threads, double seconds, const KernelSpec& spec) {
+  TRY(const SharedObject library, SharedObject::open(library_path));
+  TRY(const auto entry, library.find<void*>(name));
+  TRY(const auto set_threads, library.find<int (*)(int)>("halide_set_num_threads"));
+  set_threads(threads);
+  const std::vector<PackedConstant> constants = pack_constants(spec, spec.op);
+  Operands operands = seeded_operands(spec, constants);
+
+  std::vector<const float*> inputs, packed;
+  std::vector<Block> evicted;
+  for (const KernelBuffer& buffer : operands.inputs) {
+    inputs.push_back(buffer.origin());
+    evicted.push_back({buffer.origin() - origin_offset(buffer.descriptor()),
+                       static_cast<size_t>(storage_elements(buffer.descriptor()))});
+  }
+  for (const KernelBuffer& buffer : operands.constants) {
+    packed.push_back(buffer.origin());
+    evicted.push_back(
+        {buffer.origin(), static_cast<size_t>(storage_elements(buffer.descriptor()))});
+  }
+  const CallArguments arguments(spec, constants, inputs, packed, operands.output.origin());
+  const auto call = [&] { return arguments.call(entry); };
+  // The first calls pay for page faults, thread starts and the clock's ramp.
+  TRY_OK(sample(
+      seconds / 10, 1, [] {}, call));
+  TRY(const Samples warm, sample(
+                              seconds * 0.6, 3, [] {}, call));
+  TRY(const Samples cold, sample(
+                              seconds * 0.3, 3, [&] { evict(evicted); }, call));
+  return KernelTime{warm.min_ms, warm.median_ms, cold.min_ms, cold.median_ms, warm.calls};
+}
+
+// Runs the FMA loop on all threads at once and takes the best of several short runs.
+Result<double> peak_in_this_process(const std::string& library_path, int threads) {
+  using Loop = float (*)(long iterations, float a, float b);
+  TRY(const SharedObject library, SharedObject::open(library_path));
+  TRY(const auto loop, library.find<Loop>("emulsion_peak_loop"));
+  TRY(const auto flops, library.find<const long*>("emulsion_peak_flops"));
+  constexpr int k_runs = 100;
+  constexpr double k_run_seconds = 0.001;  // shorter than a scheduler's slice
+  long iterations = 1000;
+  for (double took = 0; took < k_run_seconds; iterations *= 2) {
+    const auto start = Clock::now();
+    loop(iterations, 0.999f, 0.001f);
+    took = seconds_since(start);
+  }
+
+  double best = 0;
+  std::barrier barrier(threads);
+  const auto work = [&](int thread) {
+    for (int run = 0; run < k_runs; ++run) {
+      barrier.arrive_and_wait();
+      const auto start = Clock::now();
+      loop(iterations, 0.999f, 0.001f);
+      barrier.arrive_and_wait();
+      const double took = seconds_since(start);
+      if (thread == 0) {
+        best = std::max(best, 1e-9 * static_cast<double>(*flops) * static_cast<double>(iterations) *
+                                  threads / took);
+      }
+    }
+  };
+  std::vector<std::thread> others;
+  for (int t = 1; t < threads; ++t) others.emplace_back(work, t);
+  work(0);
+  for (std::thread& thread : others) thread.join();
+  return best;
+}
+
+Result<nlohmann::json> answer(const std::vector<std::string>& arguments) {
+  if (arguments.size() == 3 && arguments[0] == "--peak") {
+    TRY(const double gflops, peak_in_this_process(arguments[1], std::atoi(arguments[2].c_str())));
+    return nlohmann::json{{"peak_gflops", gflops}};
+  }
+  if (arguments.size() != 4) return error("time-kernel: LIBRARY KERNEL THREADS SECONDS");
+  const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  TRY(const KernelSpec spec, parse_kernel_spec(text));
+  TRY(const KernelTime time,
+      time_in_this_process(arguments[0], arguments[1], std::atoi(arguments[2].c_str()),
+                           std::atof(arguments[3].c_str()), spec));
+  return nlohmann::json{{"min_ms", time.min_ms},
+                        {"median_ms", time.median_ms},
+                        {"cold_min_ms", time.cold_min_ms},
+                        {"cold_median_ms", time.cold_median_ms},
+                        {"calls", time.calls}};
+}
+
+}  // namespace
+
+int time_kernel_worker(const std::vector<std::string>& arguments) {
+  const auto json = answer(arguments);
+  if (json.ok()) {
+    fmt::print("{}\n", json->dump());
+    return 0;
+  }
+  fmt::print(stderr, "{}\n", json.error().message);
+  return static_cast<int>(json.error().code);
+}
+
+}  // namespace emulsion

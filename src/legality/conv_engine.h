@@ -1,0 +1,82 @@
+// How a training pass computes convs: plain loops in any precision (the reference), or compiled
+// kernels. Forward, and backward by data (the gradient of the input; weights are never trained
+// here).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "kernels/loaded_kernel.h"
+#include "legality/array.h"
+#include "network/op.h"
+
+namespace emulsion {
+
+// [Co Ci/groups Ky Kx], row-major.
+template <class T>
+using Weights = std::vector<T>;
+
+template <class T>
+class ConvEngine {
+ public:
+  virtual ~ConvEngine() = default;
+  // The conv's sum alone: no bias, prologue or epilogue.
+  virtual Result<Array<T>> forward(const Conv& conv, const Array<T>& x,
+                                   const Weights<T>& weights) = 0;
+  // The gradient by x (of shape x_shape) from the gradient by the output.
+  virtual Result<Array<T>> backward(const Conv& conv, const Shape& x_shape,
+                                    const Array<T>& gradient, const Weights<T>& weights) = 0;
+};
+
+// Loops as in the definition.
+template <class T>
+class PlainEngine : public ConvEngine<T> {
+ public:
+  Result<Array<T>> forward(const Conv& conv, const Array<T>& x, const Weights<T>& weights) override;
+  Result<Array<T>> backward(const Conv& conv, const Shape& x_shape, const Array<T>& gradient,
+                            const Weights<T>& weights) override;
+};
+
+// A conv as a kernel without padding: its input is padded (or, for a 1x1, picked with the stride)
+// beforehand. The gradient by the input is such a conv too: of the output's gradient with stride-1
+// zeros between its pixels, with kernels mirrored and transposed within each group.
+struct ConvCall {
+  KernelSpec spec;
+  // Pixel (y, x) of the kernel's input is pixel (y, x) * pick + pick_offset of the source, or zero
+  // outside.
+  Extent2 pick{1, 1}, pick_offset{0, 0};
+  // Or: pixel (y, x) of the source is pixel (y, x) * place + place_offset of the kernel's input.
+  Extent2 place{1, 1}, place_offset{0, 0};
+  // And for a 1x1's gradient, the same from the kernel's output to the result.
+  bool place_result = false;
+};
+// Specs are not completed. x_shape: [N Ci H W].
+ConvCall forward_call(const Conv& conv, const Shape& x_shape, const std::string& target);
+ConvCall backward_call(const Conv& conv, const Shape& x_shape, const std::string& target);
+
+// Convs through compiled kernels of the cache; float only. Safe to share between threads.
+class KernelEngine : public ConvEngine<float> {
+ public:
+  KernelEngine(KernelCache& cache, std::string target)
+      : cache_(cache), target_(std::move(target)) {}
+  Result<Array<float>> forward(const Conv& conv, const Array<float>& x,
+                               const Weights<float>& weights) override;
+  Result<Array<float>> backward(const Conv& conv, const Shape& x_shape,
+                                const Array<float>& gradient,
+                                const Weights<float>& weights) override;
+
+ private:
+  Result<LoadedKernel> kernel(const KernelSpec& spec);
+  Result<Array<float>> run(const ConvCall& call, const Array<float>& source,
+                           const Shape& result_shape, Constant weights);
+
+  KernelCache& cache_;
+  std::string target_;
+  std::mutex mutex_;
+  std::map<std::string, LoadedKernel> loaded_;  // by the uncompleted spec's text
+};
+
+}  // namespace emulsion

@@ -1,0 +1,49 @@
+// Fisher Potential (Turner, Crowley, O'Boyle 2021): what a network's slots can still learn at
+// initialisation, from one minibatch, without training.
+//   score = sum over slots and channels c of 1/(2N) sum_n ( sum_yx A[n,c,y,x] g[n,c,y,x] )^2
+// with A a slot's output before its batch norm and g the gradient of the summed cross-entropy by A.
+// Batch norm in training mode, scale 1 and shift 0; backward by data only, and only as far as the
+// first slot.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "legality/conv_engine.h"
+#include "legality/training_network.h"
+
+namespace emulsion {
+
+struct Minibatch {
+  Tensor images;            // [N C H W]
+  std::vector<int> labels;  // N, in [0, classes)
+};
+
+struct FisherScore {
+  double total = 0;
+  std::vector<double> slots;  // in the network's order of slots
+  double mean_loss = 0;       // cross-entropy
+};
+
+// The weights of a layer, in the order of its weight's shape.
+template <class T>
+using WeightSource = std::function<Weights<T>(int layer)>;
+
+// T: the type of every tensor, float or double; sums of statistics and scores are always double.
+template <class T>
+Result<FisherScore> fisher_score(const TrainingNetwork& network, const Array<T>& images,
+                                 const std::vector<int>& labels, const WeightSource<T>& weights,
+                                 ConvEngine<T>& engine);
+
+// In float32 with this seed's initial weights.
+Result<FisherScore> fisher_score(const TrainingNetwork& network, const Minibatch& minibatch,
+                                 uint64_t seed, ConvEngine<float>& engine);
+
+// The summed cross-entropy of the forward pass alone; edit may change each value as it is made.
+template <class T>
+Result<double> training_loss(const TrainingNetwork& network, const Array<T>& images,
+                             const std::vector<int>& labels, const WeightSource<T>& weights,
+                             ConvEngine<T>& engine,
+                             const std::function<void(ValueId, Array<T>&)>& edit);
+
+}  // namespace emulsion

@@ -1,0 +1,259 @@
+#include "legality/training_network.h"
+
+#include <algorithm>
+
+#include "nest/rewrite.h"
+
+namespace emulsion {
+namespace {
+
+bool is_image_of_one_pixel(const Shape& shape) {
+  return shape.size() == 4 && shape[2] == 1 && shape[3] == 1;
+}
+
+// Whether a conv's output reaches a nonlinearity, an Add or the network's output before any norm.
+// Convs end the search, for they are normalised themselves; dense layers have no norm and do not.
+bool lacks_norm(const Network& network, const std::vector<std::vector<int>>& readers,
+                ValueId value) {
+  std::vector<bool> seen(network.values.size(), false);
+  std::vector<ValueId> todo = {value};
+  while (!todo.empty()) {
+    const ValueId id = todo.back();
+    todo.pop_back();
+    if (seen[id]) continue;
+    seen[id] = true;
+    if (std::find(network.outputs.begin(), network.outputs.end(), id) != network.outputs.end()) {
+      return true;
+    }
+    for (const int reader : readers[id]) {
+      const Layer& layer = network.layers[reader];
+      const Op& op = layer.op;
+      if (std::holds_alternative<BatchNorm>(op) || std::holds_alternative<Conv>(op)) continue;
+      if (std::holds_alternative<Activation>(op) || std::holds_alternative<Binary>(op) ||
+          std::holds_alternative<Affine>(op) || std::holds_alternative<Softmax>(op)) {
+        return true;
+      }
+      todo.push_back(layer.output);
+    }
+  }
+  return false;
+}
+
+// Copies a network layer by layer under new value numbers.
+class Builder {
+ public:
+  Builder(const Network& source, int64_t batch)
+      : source_(source), values_(source.values.size(), -1) {
+    result_.network.name = source.name;
+    old_batch_ = source.shape(source.inputs[0]).empty() ? 0 : source.shape(source.inputs[0])[0];
+    batch_ = batch > 0 ? batch : old_batch_;
+    for (const ValueId input : source.inputs) {
+      Shape shape = source.shape(input);
+      if (!shape.empty()) shape[0] = batch_;
+      values_[input] = result_.network.add_value(source.values[input].name, shape);
+      result_.network.inputs.push_back(values_[input]);
+    }
+  }
+
+  ValueId value(ValueId old) const { return values_[old]; }
+  void bind(ValueId old, ValueId fresh) { values_[old] = fresh; }
+  TrainingNetwork& result() { return result_; }
+
+  // Appends one plain layer. draw: the key of its weights, or "".
+  Result<ValueId> add(const Layer& from, Op op, std::vector<ValueId> inputs,
+                      const std::string& draw = "", int conv = -1) {
+    if (!from.inputs.empty()) follow_batch(op, source_.shape(from.inputs[0]));
+    std::vector<Shape> shapes;
+    for (const ValueId input : inputs) shapes.push_back(result_.network.shape(input));
+    if (auto shape = infer_shape(op, shapes); !shape.ok()) {
+      return error("layer '{}' ({}) fixes the batch at {} and cannot be scored on {} images: {}",
+                   from.name, op_name(op), old_batch_, batch_, shape.error().message);
+    }
+    if (!draw.empty()) result_.classifier = static_cast<int>(result_.network.layers.size());
+    result_.draws.push_back(draw);
+    result_.convs.push_back(conv);
+    return result_.network.add_layer(from.name, std::move(op), std::move(inputs));
+  }
+
+ private:
+  // A shape in the op that begins with the old batch begins with the new one.
+  void follow_batch(Op& op, const Shape& input) {
+    if (input.empty() || input[0] != old_batch_) return;
+    const auto follow = [&](Shape& shape) {
+      if (!shape.empty() && shape[0] == old_batch_) shape[0] = batch_;
+    };
+    if (auto* reshape = std::get_if<Reshape>(&op)) follow(reshape->shape);
+    if (auto* slice = std::get_if<Slice>(&op)) follow(slice->shape);
+  }
+
+  const Network& source_;
+  std::vector<ValueId> values_;
+  int64_t old_batch_ = 1, batch_ = 1;
+  TrainingNetwork result_;
+};
+
+// What a fused layer does after its own op.
+struct After {
+  ValueId residual = -1;
+  std::optional<Activation> activation;
+};
+
+// The layers that one layer of a network stands for, the fused parts written out.
+Result<ValueId> add_unfused(Builder& builder, const Layer& layer, std::vector<ValueId> inputs,
+                            int conv_position, int dense_position) {
+  Op op = layer.op;
+  After after;
+  std::string draw;
+  if (auto* conv = std::get_if<Conv>(&op)) {
+    if (conv->prologue.scale) {
+      TRY(inputs[0],
+          builder.add(layer, Affine{conv->prologue.scale, conv->prologue.shift, {}}, {inputs[0]}));
+    }
+    if (conv->prologue.activation) {
+      TRY(inputs[0], builder.add(layer, *conv->prologue.activation, {inputs[0]}));
+    }
+    if (conv->epilogue.residual) {
+      after.residual = inputs[1];
+      inputs.resize(1);
+    }
+    after.activation = conv->epilogue.activation;
+    conv->prologue = {};
+    conv->epilogue = {};
+    conv->weight = abstract_constant(conv->weight->shape);
+    conv->bias = nullptr;
+    draw = fmt::format("conv {}", conv_position);
+  } else if (auto* dense = std::get_if<Dense>(&op)) {
+    after.activation = std::exchange(dense->activation, {});
+    dense->weight = abstract_constant(dense->weight->shape);
+    dense->bias = nullptr;
+    draw = fmt::format("dense {}", dense_position);
+  } else if (auto* affine = std::get_if<Affine>(&op)) {
+    after.activation = std::exchange(affine->activation, {});
+  } else if (auto* binary = std::get_if<Binary>(&op)) {
+    after.activation = std::exchange(binary->activation, {});
+  }
+  TRY(ValueId value, builder.add(layer, op, inputs, draw, conv_position));
+  if (after.residual >= 0) {
+    TRY(value, builder.add(layer, Binary{}, {value, after.residual}));
+  }
+  if (after.activation) {
+    TRY(value, builder.add(layer, *after.activation, {value}));
+  }
+  return value;
+}
+
+Result<TrainingNetwork> unfused(const Network& network, int64_t batch) {
+  Builder builder(network, batch);
+  const std::vector<int> makers = producers(network);
+  const int last = makers[network.outputs[0]];
+  int convs = 0, denses = 0;
+  for (int i = 0; i < static_cast<int>(network.layers.size()); ++i) {
+    const Layer& layer = network.layers[i];
+    std::vector<ValueId> inputs;
+    for (const ValueId input : layer.inputs) inputs.push_back(builder.value(input));
+    if (std::holds_alternative<Softmax>(layer.op)) {
+      if (i != last) {
+        return error("layer '{}' is a Softmax inside the network: scoring cannot go through it",
+                     layer.name);
+      }
+      builder.bind(layer.output, inputs[0]);
+      continue;
+    }
+    const int conv = std::holds_alternative<Conv>(layer.op) ? convs++ : -1;
+    const int dense = std::holds_alternative<Dense>(layer.op) ? denses++ : -1;
+    TRY(const ValueId value, add_unfused(builder, layer, std::move(inputs), conv, dense));
+    builder.bind(layer.output, value);
+  }
+  TrainingNetwork result = std::move(builder.result());
+  result.network.outputs = {builder.value(network.outputs[0])};
+  return result;
+}
+
+BatchNorm fresh_norm(int64_t channels) {
+  const Constant one = std::make_shared<Tensor>(Shape{channels}, 1.0f);
+  const Constant zero = std::make_shared<Tensor>(Shape{channels}, 0.0f);
+  return {one, zero, zero, one, 1e-5f};
+}
+
+// Puts a batch norm after every conv that lacks one, and finds the slots' values.
+Result<TrainingNetwork> with_norms(const TrainingNetwork& plain, const std::vector<int>& slots) {
+  const Network& network = plain.network;
+  const std::vector<std::vector<int>> readers = consumers(network);
+  Builder builder(network, 0);
+  std::map<int, ValueId> value_of_conv;
+  for (size_t i = 0; i < network.layers.size(); ++i) {
+    const Layer& layer = network.layers[i];
+    std::vector<ValueId> inputs;
+    for (const ValueId input : layer.inputs) inputs.push_back(builder.value(input));
+    TRY(ValueId value, builder.add(layer, layer.op, inputs, plain.draws[i], plain.convs[i]));
+    if (plain.convs[i] >= 0) {
+      value_of_conv[plain.convs[i]] = value;
+      const Shape& shape = network.shape(layer.output);
+      if (!is_image_of_one_pixel(shape) && lacks_norm(network, readers, layer.output)) {
+        TRY(value, builder.add(layer, fresh_norm(shape[1]), {value}));
+      }
+    }
+    builder.bind(layer.output, value);
+  }
+  TrainingNetwork result = std::move(builder.result());
+  result.network.outputs = {builder.value(network.outputs[0])};
+  result.slots = slots;
+  for (const int slot : slots) {
+    EMULSION_CHECK(value_of_conv.contains(slot));
+    result.slot_values.push_back(value_of_conv[slot]);
+  }
+  return result;
+}
+
+}  // namespace
+
+Result<TrainingNetwork> training_network(const Network& network, const std::vector<int>& slots,
+                                         int64_t batch) {
+  if (network.inputs.size() != 1 || network.outputs.size() != 1) {
+    return error("scoring needs a network with one input and one output, this one has {} and {}",
+                 network.inputs.size(), network.outputs.size());
+  }
+  TRY(const TrainingNetwork plain, unfused(network, batch));
+  const Shape& output = plain.network.shape(plain.network.outputs[0]);
+  if (output.size() != 2 || output[0] != batch) {
+    return error("scoring needs an output of shape [N, classes], this network's is {}",
+                 to_text(network.shape(network.outputs[0])));
+  }
+  if (plain.classifier < 0) return error("the network has no weights to score");
+  return with_norms(plain, slots);
+}
+
+Result<TrainingNetwork> rewritten(const TrainingNetwork& original,
+                                  const std::map<int, Steps>& rewrites) {
+  const Network& network = original.network;
+  Builder builder(network, 0);
+  for (size_t i = 0; i < network.layers.size(); ++i) {
+    const Layer& layer = network.layers[i];
+    std::vector<ValueId> inputs;
+    for (const ValueId input : layer.inputs) inputs.push_back(builder.value(input));
+    const auto found = rewrites.find(original.convs[i]);
+    ValueId value = -1;
+    if (original.convs[i] < 0 || found == rewrites.end() || found->second.empty()) {
+      TRY(value, builder.add(layer, layer.op, inputs, original.draws[i], original.convs[i]));
+    } else {
+      const Shape& shape = network.shape(layer.inputs[0]);
+      TRY(const std::vector<Conv> parts, rewritten(std::get<Conv>(layer.op), shape, found->second));
+      value = inputs[0];
+      for (size_t part = 0; part < parts.size(); ++part) {
+        const std::string draw =
+            fmt::format("{} {} part {}", original.draws[i], to_text(found->second), part);
+        TRY(value, builder.add(layer, parts[part], {value}, draw, original.convs[i]));
+      }
+    }
+    builder.bind(layer.output, value);
+  }
+  TrainingNetwork result = std::move(builder.result());
+  result.network.outputs = {builder.value(network.outputs[0])};
+  result.slots = original.slots;
+  for (const ValueId value : original.slot_values) {
+    result.slot_values.push_back(builder.value(value));
+  }
+  return result;
+}
+
+}  // namespace emulsion

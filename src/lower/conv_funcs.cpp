@@ -1,0 +1,328 @@
+#include "lower/conv_funcs.h"
+
+#include <algorithm>
+
+#include "lower/activation.h"
+#include "lower/buffers.h"
+#include "lower/conv_pack.h"
+
+namespace emulsion {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::ImageParam;
+using Halide::RDom;
+using Halide::RVar;
+using Halide::Stage;
+using Halide::TailStrategy;
+using Halide::Var;
+using Halide::VarOrRVar;
+
+namespace {
+
+// --- Funcs ---
+
+// The parameters of a conv kernel, in argument order.
+struct Parameters {
+  std::vector<ImageParam> inputs;
+  std::vector<ImageParam> constants;
+  size_t next = 0;
+
+  Parameters(const ConvView& view, const std::vector<PackedConstant>& packed) {
+    for (const TensorDescriptor& input : view.inputs)
+      inputs.push_back(input_buffer(inputs.empty() ? "in" : "residual", input));
+    for (const PackedConstant& constant : packed)
+      constants.push_back(
+          constant_buffer(fmt::format("constant{}", constants.size()), constant.extents));
+  }
+  ImageParam take() { return constants.at(next++); }
+  std::vector<Halide::Argument> arguments() const {
+    std::vector<Halide::Argument> result(inputs.begin(), inputs.end());
+    result.insert(result.end(), constants.begin(), constants.end());
+    return result;
+  }
+};
+
+// The entry of a per-channel constant packed as (co padded, g), or its one entry.
+Expr channel_entry(const ImageParam& constant, const Expr& c, const Expr& g) {
+  return constant.dimensions() == 1 ? constant(0) : constant(c, g);
+}
+
+// The prologue as a Func of (c, x, y, n): padding is zero, whatever the shift.
+Func build_prologue(const Conv& conv, const ConvView& view, const ImageParam& in,
+                    Parameters& parameters) {
+  const Var c("c"), x("x"), y("y"), n("n");
+  Expr value = in(c, x, y, n);
+  if (conv.prologue.scale) {
+    const ImageParam scale = parameters.take(), shift = parameters.take();
+    value = value * scale(c) + shift(c);
+  }
+  Expr slope;
+  if (slope_of(conv.prologue.activation)) {
+    const ImageParam slopes = parameters.take();
+    slope = element_count(conv.prologue.activation->slope->shape) == 1 ? slopes(0) : slopes(c);
+  }
+  value = activate(conv.prologue.activation, value, slope);
+  if (conv.pad != Pad4{0, 0, 0, 0}) {
+    const int height = static_cast<int>(view.inputs[0].shape[2]);
+    const int width = static_cast<int>(view.inputs[0].shape[3]);
+    value = Halide::select(x >= 0 && x < width && y >= 0 && y < height, value, 0.0f);
+  }
+  Func prologue("prologue");
+  prologue(c, x, y, n) = value;
+  return prologue;
+}
+
+struct Taps {
+  Expr x, y;
+};
+
+Taps taps(const Conv& conv, const Expr& x, const Expr& y, const Expr& kx, const Expr& ky) {
+  return {x * conv.stride[1] + kx * conv.dilation[1] - conv.pad[1],
+          y * conv.stride[0] + ky * conv.dilation[0] - conv.pad[0]};
+}
+
+int narrow(int64_t value) {
+  return static_cast<int>(value);
+}
+
+// A weight's place among those that pack_conv lays out.
+std::vector<Expr> weight_index(const ConvSchedule& schedule, const RDom& r, const Var& c, int block,
+                               const Expr& group) {
+  std::vector<Expr> index{c % block};
+  for (const Loop& loop : schedule.reductions()) {
+    Expr at = loop.iterator == "ci" ? Expr(r.x) : loop.iterator == "kx" ? Expr(r.y) : Expr(r.z);
+    const bool whole = parts(schedule.inner, loop.iterator).size() == 1;
+    if (!whole) at = at / narrow(loop.stride) % narrow(loop.extent);
+    index.push_back(at);
+  }
+  index.push_back(c / block);
+  index.push_back(group);
+  return index;
+}
+
+}  // namespace
+
+ConvFuncs build_conv_funcs(const Conv& conv, const ConvView& view, const ConvSchedule& schedule) {
+  const Nest& nest = view.nest;
+  const int block = narrow(schedule.tile("co"));
+  Parameters parameters(view, pack_conv(conv, schedule));
+  const Var c("c"), g("g"), x("x"), y("y"), n("n");
+  const bool grouped = nest.groups > 1;
+  const Expr group = grouped ? Expr(g) : Expr(0);
+
+  ConvFuncs funcs;
+  const ImageParam weight = parameters.take(), bias = parameters.take();
+  ImageParam slopes;
+  const bool has_slopes = slope_of(conv.epilogue.activation) != nullptr;
+  if (has_slopes) slopes = parameters.take();
+  const ImageParam& in = parameters.inputs[0];
+  if (!conv.prologue.empty()) funcs.prologue = build_prologue(conv, view, in, parameters);
+
+  const RDom r({{0, narrow(nest.ci)}, {0, narrow(nest.kx)}, {0, narrow(nest.ky)}}, "r");
+  const Taps at = taps(conv, x, y, r.y, r.z);
+  const Expr in_channel = grouped ? g * narrow(nest.ci) + r.x : Expr(r.x);
+  const Expr value = funcs.prologue.defined() ? funcs.prologue(in_channel, at.x, at.y, n)
+                                              : in(in_channel, at.x, at.y, n);
+  const std::vector<Var> args =
+      grouped ? std::vector<Var>{c, g, x, y, n} : std::vector<Var>{c, x, y, n};
+  funcs.conv = Func("conv");
+  funcs.conv(args) = channel_entry(bias, c, group);
+  funcs.conv(args) += weight(weight_index(schedule, r, c, block, group)) * value;
+
+  const std::vector<Expr> indices(args.begin(), args.end());
+  Expr result = funcs.conv(indices);
+  if (conv.epilogue.residual)
+    result += parameters.inputs[1](grouped ? g * narrow(nest.co) + c : Expr(c), x, y, n);
+  const Expr slope = has_slopes ? channel_entry(slopes, c, group) : Expr();
+  funcs.out = Func("out");
+  funcs.out(args) = activate(conv.epilogue.activation, result, slope);
+
+  BufferLayout layout = output_layout(view.output);
+  if (grouped) {
+    layout.dimensions[0].extent = narrow(nest.co);
+    layout.dimensions.insert(layout.dimensions.begin() + 1,
+                             BufferDimension{0, narrow(nest.groups), narrow(nest.co)});
+    funcs.out_vars = {{"co", c}, {"g", g}, {"x", x}, {"y", y}, {"n", n}};
+  } else {
+    funcs.out_vars = {{"co", c}, {"x", x}, {"y", y}, {"n", n}};
+  }
+  bind_output(funcs.out, layout);
+  funcs.conv_vars = funcs.out_vars;
+  funcs.reduction_vars = {{"ci", r.x}, {"kx", r.y}, {"ky", r.z}};
+  funcs.arguments = parameters.arguments();
+  return funcs;
+}
+
+ConvFuncs build_depthwise_funcs(const Conv& conv, const ConvView& view) {
+  const Nest& nest = view.nest;
+  Parameters parameters(view, pack_depthwise(conv));
+  const Var c("c"), x("x"), y("y"), n("n");
+
+  ConvFuncs funcs;
+  const ImageParam weight = parameters.take(), bias = parameters.take();
+  ImageParam slopes;
+  const bool has_slopes = slope_of(conv.epilogue.activation) != nullptr;
+  if (has_slopes) slopes = parameters.take();
+  const ImageParam& in = parameters.inputs[0];
+  if (!conv.prologue.empty()) funcs.prologue = build_prologue(conv, view, in, parameters);
+
+  const RDom r({{0, narrow(nest.kx)}, {0, narrow(nest.ky)}}, "r");
+  const Taps at = taps(conv, x, y, r.x, r.y);
+  const Expr value =
+      funcs.prologue.defined() ? funcs.prologue(c, at.x, at.y, n) : in(c, at.x, at.y, n);
+  funcs.conv = Func("conv");
+  funcs.conv(c, x, y, n) = channel_entry(bias, c, 0);
+  funcs.conv(c, x, y, n) += weight(c, r.x, r.y) * value;
+
+  Expr result = funcs.conv(c, x, y, n);
+  if (conv.epilogue.residual) result += parameters.inputs[1](c, x, y, n);
+  const Expr slope = has_slopes ? channel_entry(slopes, c, 0) : Expr();
+  funcs.out = Func("out");
+  funcs.out(c, x, y, n) = activate(conv.epilogue.activation, result, slope);
+  bind_output(funcs.out, output_layout(view.output));
+  funcs.out_vars = funcs.conv_vars = {{"g", c}, {"x", x}, {"y", y}, {"n", n}};
+  funcs.reduction_vars = {{"kx", r.x}, {"ky", r.y}};
+  funcs.channels_padded = false;
+  funcs.arguments = parameters.arguments();
+  return funcs;
+}
+
+// --- Schedule ---
+
+namespace {
+
+constexpr const char* k_iterators[] = {"n", "g", "co", "y", "x"};
+constexpr const char* k_reductions[] = {"ci", "ky", "kx"};
+
+// The variable of each loop, by the loop's name.
+using LoopVars = std::map<std::string, VarOrRVar>;
+
+// Splits a variable into the loops of one iterator, given innermost first: each split takes off the
+// innermost.
+void split_loops(Stage stage, const VarOrRVar& var, const std::vector<Loop>& loops,
+                 TailStrategy tail, LoopVars& vars) {
+  if (loops.empty()) return;
+  const auto named = [&](const std::string& name) {
+    return var.is_rvar ? VarOrRVar(RVar(name)) : VarOrRVar(Var(name));
+  };
+  VarOrRVar rest = var;
+  for (size_t i = 0; i + 1 < loops.size(); ++i) {
+    const bool last = i + 2 == loops.size();
+    const VarOrRVar outer =
+        named(last ? loops[i + 1].name + "_" : fmt::format("{}_rest{}", loops[0].name, i));
+    const VarOrRVar inner = named(loops[i].name + "_");
+    stage.split(rest, outer, inner, narrow(loops[i].extent), tail);
+    vars.emplace(loops[i].name, inner);
+    rest = outer;
+  }
+  vars.emplace(loops.back().name, rest);
+}
+
+// Orders and marks the loops (outermost first) of a stage; loops without a variable have one
+// iteration.
+void arrange(Stage stage, const std::vector<Loop>& loops, const LoopVars& vars) {
+  std::vector<VarOrRVar> order;
+  for (auto loop = loops.rbegin(); loop != loops.rend(); ++loop)
+    if (const auto var = vars.find(loop->name); var != vars.end()) order.push_back(var->second);
+  if (order.size() > 1) stage.reorder(order);
+  for (const Loop& loop : loops) {
+    const auto var = vars.find(loop.name);
+    if (var == vars.end()) continue;
+    switch (loop.kind) {
+      case Loop::Kind::serial:
+        break;
+      case Loop::Kind::unrolled:
+        stage.unroll(var->second);
+        break;
+      case Loop::Kind::vectorized:
+        stage.vectorize(var->second);
+        break;
+      case Loop::Kind::parallel:
+        stage.parallel(var->second);
+        break;
+    }
+  }
+}
+
+bool is_channel(const std::string& iterator) {
+  return iterator == "co" || iterator == "g";
+}
+
+// The prologue's values are kept for the outermost loops whose input fits in this, in bytes.
+constexpr int64_t k_prologue_bytes = 64 << 10;
+
+// Bytes of the input that one iteration of the outer loops up to `level` reads.
+int64_t input_bytes(const ConvSchedule& schedule, size_t level) {
+  const Nest& nest = schedule.nest;
+  const auto extent = [&](const std::string& iterator, int64_t domain) {
+    int64_t product = schedule.tile(iterator);
+    for (size_t i = level + 1; i < schedule.outer.size(); ++i)
+      if (schedule.outer[i].iterator == iterator) product *= schedule.outer[i].extent;
+    return std::min(product, domain);
+  };
+  const int64_t rows =
+      (extent("y", nest.y) - 1) * nest.stride[0] + (nest.ky - 1) * nest.dilation[0] + 1;
+  const int64_t columns =
+      (extent("x", nest.x) - 1) * nest.stride[1] + (nest.kx - 1) * nest.dilation[1] + 1;
+  return 4 * extent("n", nest.n) * extent("g", nest.groups) * nest.ci * rows * columns;
+}
+
+void schedule_prologue(ConvFuncs& funcs, const ConvSchedule& schedule, const LoopVars& out_vars,
+                       int lanes) {
+  size_t level = 0;
+  for (size_t i = 0; i < schedule.outer.size(); ++i)
+    if (schedule.outer[i].kind == Loop::Kind::parallel) level = i;
+  while (level + 1 < schedule.outer.size() && input_bytes(schedule, level) > k_prologue_bytes)
+    ++level;
+  while (level > 0 && !out_vars.contains(schedule.outer[level].name)) --level;
+  funcs.prologue.compute_at(funcs.out, out_vars.at(schedule.outer[level].name).var)
+      .store_in(Halide::MemoryType::Stack);
+  const int64_t channels = funcs.channels_padded ? schedule.nest.ci : schedule.nest.groups;
+  while (lanes > channels) lanes /= 2;
+  if (lanes > 1)
+    funcs.prologue.vectorize(funcs.prologue.args()[0], lanes, TailStrategy::GuardWithIf);
+}
+
+}  // namespace
+
+void schedule_conv(ConvFuncs& funcs, const ConvSchedule& schedule, const Halide::Target& target) {
+  LoopVars out_vars, init_vars, update_vars;
+  for (const char* iterator : k_iterators) {
+    const std::vector<Loop> loops = parts(schedule.nest.loops, iterator);
+    if (const auto var = funcs.out_vars.find(iterator); var != funcs.out_vars.end()) {
+      const TailStrategy tail = is_channel(iterator) && funcs.channels_padded
+                                    ? TailStrategy::GuardWithIf
+                                    : TailStrategy::ShiftInwards;
+      split_loops(funcs.out, var->second, loops, tail, out_vars);
+    }
+    if (const auto var = funcs.conv_vars.find(iterator); var != funcs.conv_vars.end()) {
+      const std::vector<Loop> tile = parts(schedule.inner, iterator);
+      // Tiles are whole even where the output's last one is not, so that their loops need no
+      // conditions.
+      funcs.conv.bound_extent(var->second, narrow(schedule.tile(iterator)));
+      split_loops(funcs.conv, var->second, tile, TailStrategy::Auto, init_vars);
+      split_loops(funcs.conv.update(0), var->second, tile, TailStrategy::Auto, update_vars);
+    }
+  }
+  for (const char* iterator : k_reductions)
+    if (const auto var = funcs.reduction_vars.find(iterator); var != funcs.reduction_vars.end())
+      split_loops(funcs.conv.update(0), var->second, parts(schedule.inner, iterator),
+                  TailStrategy::Auto, update_vars);
+
+  arrange(funcs.out, schedule.nest.loops, out_vars);
+  arrange(funcs.conv, schedule.inner, init_vars);
+  arrange(funcs.conv.update(0), schedule.inner, update_vars);
+
+  funcs.conv.store_in(Halide::MemoryType::Stack);
+  auto level = std::find_if(schedule.outer.rbegin(), schedule.outer.rend(),
+                            [&](const Loop& loop) { return out_vars.contains(loop.name); });
+  if (level == schedule.outer.rend())
+    funcs.conv.compute_root();
+  else
+    funcs.conv.compute_at(funcs.out, out_vars.at(level->name).var);
+  if (funcs.prologue.defined())
+    schedule_prologue(funcs, schedule, out_vars, target.natural_vector_size<float>());
+}
+
+}  // namespace emulsion

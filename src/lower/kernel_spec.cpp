@@ -1,0 +1,71 @@
+#include "lower/kernel_spec.h"
+
+#include <sstream>
+
+#include "base/hash.h"
+#include "lower/codegen_version.h"
+
+namespace emulsion {
+
+namespace {
+
+// What the same spec's code depends on besides the spec: Halide, and the sources of this folder.
+std::string version_line() {
+  return fmt::format("kernel halide={} lower={}", EMULSION_HALIDE_VERSION, k_codegen_version);
+}
+
+}  // namespace
+
+std::string to_text(const KernelSpec& spec) {
+  std::string text = version_line() + "\n";
+  text += fmt::format("op {}\n", to_text(spec.op));
+  for (const TensorDescriptor& input : spec.inputs)
+    text += fmt::format("input {}\n", to_text(input));
+  text += fmt::format("output {}\n", to_text(spec.output));
+  text += fmt::format("algorithm {}\n", spec.algorithm);
+  text += fmt::format("schedule {}\n", spec.schedule);
+  text += fmt::format("target {}\n", spec.target);
+  return text;
+}
+
+Result<KernelSpec> parse_kernel_spec(const std::string& text) {
+  std::istringstream lines(text);
+  std::string line;
+  if (!std::getline(lines, line) || line != version_line())
+    return error("kernel spec: its first line is '{}', this program writes '{}'", line,
+                 version_line());
+  KernelSpec spec;
+  bool has_op = false, has_output = false;
+  while (std::getline(lines, line)) {
+    if (line.empty()) continue;
+    const size_t space = line.find(' ');
+    const std::string key = line.substr(0, space);
+    const std::string value = space == std::string::npos ? "" : line.substr(space + 1);
+    if (key == "op") {
+      TRY(spec.op, parse_op(value));
+      has_op = true;
+    } else if (key == "input") {
+      TRY(auto descriptor, parse_descriptor(value));
+      spec.inputs.push_back(std::move(descriptor));
+    } else if (key == "output") {
+      TRY(spec.output, parse_descriptor(value));
+      has_output = true;
+    } else if (key == "algorithm") {
+      spec.algorithm = value;
+    } else if (key == "schedule") {
+      spec.schedule = value;
+    } else if (key == "target") {
+      spec.target = value;
+    } else {
+      return error("kernel spec: unknown line '{}'", line);
+    }
+  }
+  if (!has_op || !has_output) return error("kernel spec: no '{}' line", has_op ? "output" : "op");
+  return spec;
+}
+
+std::string kernel_name(const KernelSpec& spec) {
+  return "k_" + hash_text(to_text(spec));
+}
+
+}  // namespace emulsion

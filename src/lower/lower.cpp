@@ -1,0 +1,77 @@
+#include "lower/lower.h"
+
+#include "lower/algorithm_row.h"
+#include "lower/target.h"
+
+namespace emulsion {
+
+namespace {
+
+// Runs a job that calls Halide; its exceptions become errors of ours.
+template <class Job>
+auto catching(const KernelSpec& spec, Job job) -> decltype(job()) {
+  try {
+    return job();
+  } catch (const Halide::Error& e) {
+    return failure("Halide cannot compile {} with algorithm {}, schedule '{}': {}",
+                   to_text(spec.op), spec.algorithm, spec.schedule, e.what());
+  }
+}
+
+// A kernel never allocates: its scratch lies on the stack, with a size known now. Halide puts other
+// scratch on the stack too while it is small.
+class FindsHeapAllocation : public Halide::Internal::IRVisitor {
+ public:
+  std::string found;
+
+ private:
+  using IRVisitor::visit;
+  void visit(const Halide::Internal::Allocate* op) override {
+    using Halide::MemoryType;
+    constexpr int64_t k_small = 16 << 10;
+    const int64_t bytes = int64_t{op->constant_allocation_size()} * op->type.bytes();
+    const bool on_stack =
+        op->memory_type == MemoryType::Stack || op->memory_type == MemoryType::Register;
+    if (bytes == 0 || (!on_stack && bytes > k_small)) found = op->name;
+    IRVisitor::visit(op);
+  }
+};
+
+}  // namespace
+
+Result<LoweredKernel> lower(const KernelSpec& spec) {
+  const AlgorithmRow* row = find_row(spec.algorithm);
+  if (!row) return error("no algorithm is called '{}'", spec.algorithm);
+  return catching(spec, [&] { return row->lower(spec); });
+}
+
+Status compile_to_object(const KernelSpec& spec, const std::string& object_path) {
+  TRY(LoweredKernel kernel, lower(spec));
+  const Halide::Target target = kernel.target.with_feature(Halide::Target::UserContext)
+                                    .with_feature(Halide::Target::NoRuntime)
+                                    .with_feature(Halide::Target::NoAsserts)
+                                    .with_feature(Halide::Target::NoBoundsQuery);
+  return catching(spec, [&]() -> Status {
+    const std::string name = kernel_name(spec);
+    const Halide::Module module =
+        Halide::Pipeline(kernel.output)
+            .compile_to_module(kernel.arguments, name, target, Halide::LinkageType::External);
+    FindsHeapAllocation heap;
+    for (const auto& function : module.functions()) function.body.accept(&heap);
+    if (!heap.found.empty())
+      return failure("kernel {} would allocate {} on the heap", to_text(spec.op), heap.found);
+    module.compile({{Halide::OutputFileType::object, object_path}});
+    return ok();
+  });
+}
+
+Status compile_runtime(const std::string& target, const std::string& object_path) {
+  try {
+    Halide::compile_standalone_runtime(object_path, halide_target(target));
+    return ok();
+  } catch (const Halide::Error& e) {
+    return failure("Halide cannot compile its runtime for {}: {}", target, e.what());
+  }
+}
+
+}  // namespace emulsion

@@ -1,0 +1,87 @@
+#include "lower/schedule.h"
+
+#include <algorithm>
+
+namespace emulsion {
+
+namespace {
+
+// Beyond these a kernel's code or its stack grows out of proportion.
+constexpr int64_t k_most_unrolled = 512;
+constexpr int64_t k_most_sums = 32 << 10;
+
+int64_t copies(const std::vector<Loop>& loops) {
+  int64_t product = 1;
+  for (const Loop& loop : loops)
+    if (loop.kind == Loop::Kind::unrolled) product *= loop.extent;
+  return product;
+}
+
+}  // namespace
+
+int64_t ConvSchedule::tile(const std::string& iterator) const {
+  int64_t product = 1;
+  for (const Loop& loop : inner)
+    if (loop.iterator == iterator) product *= loop.extent;
+  return product;
+}
+
+std::vector<Loop> ConvSchedule::reductions() const {
+  std::vector<Loop> result;
+  for (auto loop = inner.rbegin(); loop != inner.rend(); ++loop)
+    if (loop->reduction()) result.push_back(*loop);
+  return result;
+}
+
+std::vector<Loop> parts(const std::vector<Loop>& loops, const std::string& iterator) {
+  std::vector<Loop> result;
+  for (const Loop& loop : loops)
+    if (loop.iterator == iterator) result.push_back(loop);
+  std::stable_sort(result.begin(), result.end(),
+                   [](const Loop& a, const Loop& b) { return a.stride < b.stride; });
+  return result;
+}
+
+Result<ConvSchedule> conv_schedule(const Nest& nest, const ScheduleRules& rules) {
+  const auto first = std::find_if(nest.loops.begin(), nest.loops.end(),
+                                  [](const Loop& loop) { return loop.reduction(); });
+  ConvSchedule schedule{nest, {nest.loops.begin(), first}, {first, nest.loops.end()}};
+  for (const Loop& out : schedule.outer)
+    for (const Loop& in : schedule.inner)
+      if (out.iterator == in.iterator && out.stride < in.stride)
+        return error("loop {} lies outside the reductions, and {}, of which it is a part, inside",
+                     out.name, in.name);
+  for (const Loop& loop : nest.loops)
+    if (loop.kind == Loop::Kind::vectorized && loop.iterator != rules.vector_iterator)
+      return error("this algorithm vectorizes {}, not {}", rules.vector_iterator, loop.iterator);
+  for (const auto& [name, extent] : {std::pair{"co", nest.co}, std::pair{"g", nest.groups}})
+    for (const Loop& loop : nest.loops)
+      if (!rules.channels_padded && loop.iterator == name && loop.stride > 1 &&
+          loop.stride > extent)
+        return error("a tile of {} is larger than {}'s {} iterations", loop.stride, name, extent);
+  if (rules.channels_padded && nest.groups % schedule.tile("g") != 0)
+    return error("a tile of {} groups does not divide the {} groups", schedule.tile("g"),
+                 nest.groups);
+  if (const int64_t n = copies(nest.loops); n > k_most_unrolled)
+    return error("unrolling makes {} copies of the innermost statement ({} at most)", n,
+                 k_most_unrolled);
+  int64_t sums = 1;
+  for (const char* iterator : {"n", "g", "co", "y", "x"}) sums *= schedule.tile(iterator);
+  if (sums > k_most_sums)
+    return error("a tile has {} sums ({} at most): fewer loops inside the reductions", sums,
+                 k_most_sums);
+  return schedule;
+}
+
+Result<ConvSchedule> conv_schedule(const Nest& nest, const std::string& text,
+                                   const ScheduleRules& rules) {
+  TRY(const Steps steps, parse_steps(text));
+  for (const Step& step : steps)
+    if (is_neural(step))
+      return error("step '{}' changes what is computed; it belongs in a plan's rewrite",
+                   to_text(step));
+  TRY(const Nest transformed, apply(nest, steps));
+  return conv_schedule(transformed, rules);
+}
+
+}  // namespace emulsion

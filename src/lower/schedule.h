@@ -1,0 +1,41 @@
+// A schedule of a conv, checked and taken apart: no Halide here. schedule_conv (conv_funcs.h) turns
+// it into directives.
+//
+// Loops outside the first reduction are the output's loops. One iteration of them computes one
+// tile: the sums of the tile are initialised, the loops from the first reduction on add to them,
+// and the epilogue stores them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nest/nest.h"
+
+namespace emulsion {
+
+struct ConvSchedule {
+  Nest nest;                // transformed
+  std::vector<Loop> outer;  // outside every reduction, outermost first
+  std::vector<Loop> inner;  // the first reduction and all within it, outermost first
+
+  // Iterations of an iterator within one tile (its inner loops' extents multiplied).
+  int64_t tile(const std::string& iterator) const;
+  // The reduction loops, innermost first: the order in which weights are read.
+  std::vector<Loop> reductions() const;
+};
+
+// Which arrays may be read in vectors decides which loop may be vectorized.
+struct ScheduleRules {
+  std::string vector_iterator = "co";
+  bool channels_padded = true;  // a channel tile may exceed the channels
+};
+
+// The schedule that a text makes of a nest, or why it is none.
+Result<ConvSchedule> conv_schedule(const Nest& nest, const std::string& steps,
+                                   const ScheduleRules& rules);
+Result<ConvSchedule> conv_schedule(const Nest& transformed, const ScheduleRules& rules);
+
+// The loops of one iterator, innermost part first.
+std::vector<Loop> parts(const std::vector<Loop>& loops, const std::string& iterator);
+
+}  // namespace emulsion

@@ -1,0 +1,307 @@
+#include "nest/nest.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace emulsion {
+
+namespace {
+
+using LoopIterator = std::vector<Loop>::iterator;
+
+int64_t& extent_of(Nest& nest, const std::string& iterator) {
+  if (iterator == "n") return nest.n;
+  if (iterator == "g") return nest.groups;
+  if (iterator == "co") return nest.co;
+  if (iterator == "ci") return nest.ci;
+  if (iterator == "y") return nest.y;
+  if (iterator == "x") return nest.x;
+  if (iterator == "ky") return nest.ky;
+  EMULSION_CHECK(iterator == "kx");
+  return nest.kx;
+}
+
+std::vector<Access> accesses_of(const Nest& nest) {
+  const auto window = [](const char* out, const char* tap, int stride, int dilation, int pad) {
+    return AffineIndex{{{out, stride}, {tap, dilation}}, -pad};
+  };
+  const AffineIndex out_channel{{{"g", nest.co}, {"co", 1}}, 0};
+  const AffineIndex in_channel{{{"g", nest.ci}, {"ci", 1}}, 0};
+  const AffineIndex batch{{{"n", 1}}, 0};
+  return {{"in",
+           {batch, in_channel, window("y", "ky", nest.stride[0], nest.dilation[0], nest.pad[0]),
+            window("x", "kx", nest.stride[1], nest.dilation[1], nest.pad[1])}},
+          {"weight", {out_channel, {{{"ci", 1}}, 0}, {{{"ky", 1}}, 0}, {{{"kx", 1}}, 0}}},
+          {"out", {batch, out_channel, {{{"y", 1}}, 0}, {{{"x", 1}}, 0}}}};
+}
+
+Error refusal(const Step& step, const std::string& why) {
+  return error("step '{}': {}", to_text(step), why);
+}
+
+std::string loop_names(const Nest& nest) {
+  std::string names;
+  for (const Loop& loop : nest.loops) names += (names.empty() ? "" : " ") + loop.name;
+  return names;
+}
+
+LoopIterator find_loop(Nest& nest, const std::string& name) {
+  return std::find_if(nest.loops.begin(), nest.loops.end(),
+                      [&](const Loop& loop) { return loop.name == name; });
+}
+
+std::string no_loop(const Nest& nest, const std::string& name) {
+  return fmt::format("there is no loop '{}'; the loops are {}", name, loop_names(nest));
+}
+
+// The loop that advances its iterator furthest: the only one that may cover more than the domain.
+bool outermost_part(const Nest& nest, const Loop& loop) {
+  return std::none_of(nest.loops.begin(), nest.loops.end(), [&](const Loop& other) {
+    return other.iterator == loop.iterator && other.stride > loop.stride;
+  });
+}
+
+std::string unused_name(const Nest& nest, std::string name) {
+  do name += "i";
+  while (std::any_of(nest.loops.begin(), nest.loops.end(),
+                     [&](const Loop& loop) { return loop.name == name; }));
+  return name;
+}
+
+// Why a loop cannot be split by a factor; empty when it can.
+std::string split_refusal(Nest& nest, const Loop& loop, int64_t factor) {
+  if (factor < 1) return "the factor must be 1 or more";
+  if (loop.kind != Loop::Kind::serial)
+    return fmt::format("loop {} is already unrolled, vectorized or parallel", loop.name);
+  const bool channels = loop.iterator == "co" || loop.iterator == "g";
+  const bool may_be_ragged =
+      (channels || loop.iterator == "x" || loop.iterator == "y") && outermost_part(nest, loop);
+  if (loop.extent % factor != 0 && !may_be_ragged)
+    return fmt::format("{} does not divide loop {}'s {} iterations", factor, loop.name,
+                       loop.extent);
+  // Ragged rows and columns are covered by a last tile that overlaps the one before it, which must
+  // fit in the image. Channels are padded instead.
+  const int64_t tile = factor * loop.stride, extent = extent_of(nest, loop.iterator);
+  if (tile > extent && !channels)
+    return fmt::format("a tile of {} is larger than {}'s {} iterations", tile, loop.iterator,
+                       extent);
+  if (tile > 4096 && tile > extent)
+    return fmt::format("a tile of {} is far larger than {}'s {} iterations", tile, loop.iterator,
+                       extent);
+  return "";
+}
+
+// L becomes L and Li, side by side. Returns Li's index.
+size_t split(Nest& nest, LoopIterator loop, int64_t factor) {
+  Loop inner = *loop;
+  inner.name = unused_name(nest, loop->name);
+  inner.extent = factor;
+  loop->extent = (loop->extent + factor - 1) / factor;
+  loop->stride *= factor;
+  const LoopIterator at = nest.loops.insert(loop + 1, inner);
+  return static_cast<size_t>(at - nest.loops.begin());
+}
+
+void move_loop(Nest& nest, size_t from, size_t to) {
+  const Loop loop = nest.loops[from];
+  nest.loops.erase(nest.loops.begin() + from);
+  nest.loops.insert(nest.loops.begin() + to, loop);
+}
+
+// Where the vectorized loop is, or the end: tiles go before it.
+size_t end_of_tiles(const Nest& nest) {
+  size_t end = nest.loops.size();
+  while (end > 0 && nest.loops[end - 1].kind == Loop::Kind::vectorized) --end;
+  return end;
+}
+
+Result<Nest> apply_vectorize(Nest nest, const Step& step) {
+  const LoopIterator loop = find_loop(nest, step.loop);
+  if (loop->reduction()) return refusal(step, "a reduction is not vectorized");
+  for (const Loop& other : nest.loops)
+    if (other.kind == Loop::Kind::vectorized)
+      return refusal(step, fmt::format("loop {} is already vectorized", other.name));
+  if (loop->kind != Loop::Kind::serial)
+    return refusal(step, fmt::format("loop {} is already unrolled or parallel", loop->name));
+  size_t index = loop - nest.loops.begin();
+  if (step.factor > 0 && step.factor != loop->extent) {
+    if (const std::string why = split_refusal(nest, *loop, step.factor); !why.empty())
+      return refusal(step, why);
+    index = split(nest, loop, step.factor);
+  }
+  if (nest.loops[index].extent > 64)
+    return refusal(step,
+                   fmt::format("{} lanes are too many (64 at most)", nest.loops[index].extent));
+  nest.loops[index].kind = Loop::Kind::vectorized;
+  move_loop(nest, index, nest.loops.size() - 1);
+  return nest;
+}
+
+Result<Nest> apply_interchange(Nest nest, const Step& step) {
+  const LoopIterator a = find_loop(nest, step.loop), b = find_loop(nest, step.other);
+  if (b == nest.loops.end()) return refusal(step, no_loop(nest, step.other));
+  for (const Loop& loop : {*a, *b})
+    if (loop.kind == Loop::Kind::vectorized)
+      return refusal(step, fmt::format("the vectorized loop {} stays innermost", loop.name));
+  std::swap(*a, *b);
+  for (auto loop = nest.loops.begin(); loop != nest.loops.end(); ++loop)
+    if (loop->kind == Loop::Kind::parallel &&
+        std::any_of(nest.loops.begin(), loop, [](const Loop& l) { return l.reduction(); }))
+      return refusal(step,
+                     fmt::format("the parallel loop {} would lie inside a reduction", loop->name));
+  return nest;
+}
+
+Result<Nest> apply_program_step(Nest nest, const Step& step) {
+  const LoopIterator loop = find_loop(nest, step.loop);
+  if (loop == nest.loops.end()) return refusal(step, no_loop(nest, step.loop));
+  switch (step.kind) {
+    case Step::Kind::split:
+    case Step::Kind::tile: {
+      if (const std::string why = split_refusal(nest, *loop, step.factor); !why.empty())
+        return refusal(step, why);
+      if (step.kind == Step::Kind::tile && loop->reduction())
+        return refusal(step, "a reduction is split, not tiled");
+      const size_t inner = split(nest, loop, step.factor);
+      if (step.kind == Step::Kind::tile) move_loop(nest, inner, end_of_tiles(nest) - 1);
+      return nest;
+    }
+    case Step::Kind::interchange:
+      return apply_interchange(std::move(nest), step);
+    case Step::Kind::vectorize:
+      return apply_vectorize(std::move(nest), step);
+    case Step::Kind::unroll:
+      if (loop->kind != Loop::Kind::serial)
+        return refusal(step, "the loop is already unrolled, vectorized or parallel");
+      if (loop->extent > 64)
+        return refusal(step, fmt::format("{} copies are too many (64 at most)", loop->extent));
+      loop->kind = Loop::Kind::unrolled;
+      return nest;
+    case Step::Kind::parallel:
+      if (loop->kind != Loop::Kind::serial)
+        return refusal(step, "the loop is already unrolled, vectorized or parallel");
+      if (std::any_of(nest.loops.begin(), loop + 1, [](const Loop& l) { return l.reduction(); }))
+        return refusal(step, "a loop that is, or lies inside, a reduction is not parallel");
+      for (const Loop& other : nest.loops)
+        if (other.kind == Loop::Kind::parallel)
+          return refusal(step, fmt::format("loop {} is already parallel", other.name));
+      loop->kind = Loop::Kind::parallel;
+      return nest;
+    default:
+      EMULSION_CHECK(false);
+  }
+}
+
+// The domain changed: unsplit loops and accesses follow it.
+void renew(Nest& nest) {
+  for (Loop& loop : nest.loops) loop.extent = extent_of(nest, loop.iterator);
+  nest.accesses = accesses_of(nest);
+}
+
+Result<Nest> apply_neural_step(Nest nest, const Step& step) {
+  for (const Loop& loop : nest.loops)
+    if (loop.name != loop.iterator || loop.kind != Loop::Kind::serial)
+      return refusal(
+          step,
+          fmt::format("it must come before the steps that split or mark loops ({})", loop.name));
+  if (step.kind == Step::Kind::bottleneck) {
+    if (step.loop != "co") return refusal(step, "only bottleneck co is supported");
+    if (nest.bottleneck > 1) return refusal(step, "the nest already has a bottleneck");
+    if (step.factor < 2) return refusal(step, "the factor must be 2 or more");
+    if (nest.co % step.factor != 0)
+      return refusal(step, fmt::format("{} does not divide co's {}", step.factor, nest.co));
+    nest.bottleneck = step.factor;
+    nest.co /= step.factor;
+  } else {
+    const bool depthwise = step.kind == Step::Kind::depthwise;
+    const int64_t factor = depthwise ? std::gcd(nest.ci, nest.co) : step.factor;
+    if (depthwise && factor < 2)
+      return refusal(step, fmt::format("ci {} and co {} have no common divisor", nest.ci, nest.co));
+    if (factor < 2) return refusal(step, "the factor must be 2 or more");
+    for (const auto& [name, extent] : {std::pair{"ci", nest.ci}, std::pair{"co", nest.co}})
+      if (extent % factor != 0)
+        return refusal(step, fmt::format("{} does not divide {}'s {}", factor, name, extent));
+    nest.groups *= factor;
+    nest.ci /= factor;
+    nest.co /= factor;
+  }
+  renew(nest);
+  return nest;
+}
+
+}  // namespace
+
+int64_t Nest::multiplies() const {
+  const int64_t outputs = n * groups * co * y * x;
+  const int64_t widening = bottleneck > 1 ? groups * co * bottleneck : 0;
+  return outputs * (ci * ky * kx + widening);
+}
+
+int64_t Nest::weights() const {
+  const int64_t widening = bottleneck > 1 ? groups * co * bottleneck : 0;
+  return groups * co * (ci * ky * kx + widening);
+}
+
+Nest conv_nest(const Conv& conv, const Shape& input) {
+  EMULSION_CHECK(conv.weight && conv.weight->shape.size() == 4 && input.size() == 4);
+  const Shape& weight = conv.weight->shape;
+  Nest nest;
+  nest.n = input[0];
+  nest.groups = conv.groups;
+  nest.co = weight[0] / conv.groups;
+  nest.ci = weight[1];
+  nest.ky = weight[2];
+  nest.kx = weight[3];
+  nest.stride = conv.stride;
+  nest.dilation = conv.dilation;
+  nest.pad = conv.pad;
+  const auto outputs = [&](int axis, int64_t taps) {
+    const int64_t padded = input[2 + axis] + conv.pad[axis] + conv.pad[2 + axis];
+    return (padded - (taps - 1) * conv.dilation[axis] - 1) / conv.stride[axis] + 1;
+  };
+  nest.y = outputs(0, nest.ky);
+  nest.x = outputs(1, nest.kx);
+  for (const char* name : {"n", "g", "co", "y", "x", "ci", "ky", "kx"})
+    nest.loops.push_back({name, name, extent_of(nest, name), 1, Loop::Kind::serial});
+  nest.accesses = accesses_of(nest);
+  return nest;
+}
+
+Result<Nest> apply(const Nest& nest, const Step& step) {
+  return is_neural(step) ? apply_neural_step(nest, step) : apply_program_step(nest, step);
+}
+
+Result<Nest> apply(Nest nest, const Steps& steps) {
+  for (const Step& step : steps) {
+    TRY(nest, apply(nest, step));
+  }
+  return nest;
+}
+
+std::string to_text(const Nest& nest) {
+  static constexpr const char* kinds[] = {"", " unrolled", " vectorized", " parallel"};
+  std::string text = fmt::format("nest n={} g={} co={} ci={} y={} x={} ky={} kx={}", nest.n,
+                                 nest.groups, nest.co, nest.ci, nest.y, nest.x, nest.ky, nest.kx);
+  if (nest.bottleneck > 1) text += fmt::format(" bottleneck={}", nest.bottleneck);
+  text += "\n";
+  for (const Loop& loop : nest.loops)
+    text += fmt::format("  for {} in {} of {} by {}{}\n", loop.name, loop.extent, loop.iterator,
+                        loop.stride, kinds[static_cast<int>(loop.kind)]);
+  for (const Access& access : nest.accesses) {
+    text += "  " + access.array;
+    for (const AffineIndex& index : access.indices) {
+      std::string sum;
+      for (const Term& term : index.terms) {
+        if (!sum.empty()) sum += "+";
+        sum += term.coefficient == 1 ? term.iterator
+                                     : fmt::format("{}*{}", term.coefficient, term.iterator);
+      }
+      if (index.offset != 0) sum += fmt::format("{:+}", index.offset);
+      text += "[" + sum + "]";
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace emulsion

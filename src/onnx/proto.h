@@ -1,0 +1,4 @@
+// ONNX's protobuf messages. Private to this folder.
+#pragma once
+
+#include <onnx/onnx_pb.h>

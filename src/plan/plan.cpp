@@ -1,0 +1,294 @@
+#include "plan/plan.h"
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "nest/rewrite.h"
+
+namespace emulsion {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* k_format = "emulsion-plan-1";
+
+std::string image_hint(const Shape& shape) {
+  return fmt::format("{}x{}x{}", shape[1], shape[2], shape[3]);
+}
+
+// How many convs a rewrite leaves; weights are left out, so that nothing is inherited for a count.
+Result<int> convs_after(const Network& network, int layer, const Steps& steps) {
+  if (steps.empty()) return 1;
+  Conv conv = std::get<Conv>(network.layers[layer].op);
+  conv.weight = abstract_constant(conv.weight->shape);
+  TRY(const auto convs, rewritten(conv, network.shape(network.layers[layer].inputs[0]), steps));
+  return static_cast<int>(convs.size());
+}
+
+// Reads one JSON object strictly: every key is known, has its type, and is there unless it is
+// optional.
+class ObjectReader {
+ public:
+  ObjectReader(const Json& json, std::string where) : json_(json), where_(std::move(where)) {}
+
+  Status keys(const std::set<std::string>& known) const {
+    if (!json_.is_object()) return error("{}: expected an object, found {}", where_, type(json_));
+    for (const auto& [key, value] : json_.items()) {
+      if (!known.contains(key)) {
+        return error("{}: unknown key \"{}\"; the keys are {}", where_, key,
+                     fmt::join(known, ", "));
+      }
+    }
+    return ok();
+  }
+
+  bool has(const char* key) const { return json_.contains(key); }
+
+  Result<std::string> text(const char* key) const {
+    TRY(const Json* value, find(key));
+    if (!value->is_string()) return wrong(key, "a string", *value);
+    return value->get<std::string>();
+  }
+
+  Result<int> integer(const char* key, int low) const {
+    TRY(const Json* value, find(key));
+    constexpr int k_high = std::numeric_limits<int>::max();
+    const bool fits = value->is_number_unsigned()
+                          ? value->get<uint64_t>() <= static_cast<uint64_t>(k_high)
+                          : value->is_number_integer() && value->get<int64_t>() >= low;
+    if (!fits || value->get<int64_t>() < low) {
+      return wrong(key, fmt::format("an integer of at least {}", low), *value);
+    }
+    return value->get<int>();
+  }
+
+  Result<const Json*> array(const char* key) const {
+    TRY(const Json* value, find(key));
+    if (!value->is_array()) return wrong(key, "an array", *value);
+    return value;
+  }
+
+  std::string at(const char* key) const { return fmt::format("{}: key \"{}\"", where_, key); }
+
+ private:
+  static std::string type(const Json& value) {
+    return value.is_number() ? "the number " + value.dump()
+                             : "a value of type " + std::string(value.type_name());
+  }
+  Error wrong(const char* key, const std::string& expected, const Json& value) const {
+    return emulsion::error("{} must be {}, found {}", at(key), expected, type(value));
+  }
+  Result<const Json*> find(const char* key) const {
+    if (!json_.contains(key)) return error("{} is missing", at(key));
+    return &json_.at(key);
+  }
+
+  const Json& json_;
+  std::string where_;
+};
+
+Result<KernelChoice> parse_kernel(const Json& json, const std::string& where) {
+  const ObjectReader reader(json, where);
+  TRY_OK(reader.keys({"algorithm", "schedule"}));
+  KernelChoice kernel;
+  TRY(kernel.algorithm, reader.text("algorithm"));
+  if (reader.has("schedule")) {
+    TRY(kernel.schedule, reader.text("schedule"));
+    const auto steps = parse_steps(kernel.schedule);
+    if (!steps.ok()) return steps.error().in(reader.at("schedule"));
+    if (std::any_of(steps->begin(), steps->end(), is_neural)) {
+      return error("{} holds a step that changes what is computed; that belongs in \"rewrite\"",
+                   reader.at("schedule"));
+    }
+  }
+  return kernel;
+}
+
+Result<LayerChoice> parse_layer(const Json& json, const std::string& where) {
+  const ObjectReader reader(json, where);
+  TRY_OK(reader.keys({"conv", "name", "shape", "rewrite", "kernels"}));
+  LayerChoice layer;
+  TRY(layer.conv, reader.integer("conv", 0));
+  if (reader.has("name")) {
+    TRY(layer.name, reader.text("name"));
+  }
+  if (reader.has("shape")) {
+    TRY(layer.shape, reader.text("shape"));
+  }
+  if (reader.has("rewrite")) {
+    TRY(const std::string text, reader.text("rewrite"));
+    auto steps = parse_steps(text);
+    if (!steps.ok()) return steps.error().in(reader.at("rewrite"));
+    layer.rewrite = *std::move(steps);
+  }
+  if (reader.has("kernels")) {
+    TRY(const Json* kernels, reader.array("kernels"));
+    for (const Json& kernel : *kernels) {
+      TRY(layer.kernels.emplace_back(),
+          parse_kernel(kernel, fmt::format("{}: kernels[{}]", where, layer.kernels.size())));
+    }
+  }
+  return layer;
+}
+
+Json to_json(const LayerChoice& layer) {
+  Json json;
+  json["conv"] = layer.conv;
+  if (!layer.name.empty()) json["name"] = layer.name;
+  if (!layer.shape.empty()) json["shape"] = layer.shape;
+  if (!layer.rewrite.empty()) json["rewrite"] = to_text(layer.rewrite);
+  for (const KernelChoice& kernel : layer.kernels) {
+    Json choice;
+    choice["algorithm"] = kernel.algorithm;
+    if (!kernel.schedule.empty()) choice["schedule"] = kernel.schedule;
+    json["kernels"].push_back(std::move(choice));
+  }
+  return json;
+}
+
+// Names need not be UTF-8 in a damaged file; what is not is replaced, for they are hints.
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+std::string shape_hint(const Network& network, int layer) {
+  const Layer& conv_layer = network.layers[layer];
+  const Conv& conv = std::get<Conv>(conv_layer.op);
+  const Shape& kernel = conv.weight->shape;
+  const auto pair = [](const char* letter, int64_t rows, int64_t columns) {
+    return rows == columns ? fmt::format(" {}{}", letter, rows)
+                           : fmt::format(" {}{}x{}", letter, rows, columns);
+  };
+  std::string hint =
+      fmt::format("{} -> {} k{}x{} s{}x{} g{}", image_hint(network.shape(conv_layer.inputs[0])),
+                  image_hint(network.shape(conv_layer.output)), kernel[2], kernel[3],
+                  conv.stride[0], conv.stride[1], conv.groups);
+  if (conv.dilation != Extent2{1, 1}) hint += pair("d", conv.dilation[0], conv.dilation[1]);
+  return hint;
+}
+
+std::string to_json(const Plan& plan) {
+  // One line a layer, so that a diff shows the layers that changed.
+  std::string text = "{\n";
+  text += fmt::format("  \"format\": \"{}\",\n", k_format);
+  text += fmt::format("  \"network\": {},\n", dump(plan.network));
+  text += fmt::format("  \"target\": {},\n", dump(plan.target));
+  text += fmt::format("  \"threads\": {},\n", plan.threads);
+  text += "  \"layers\": [";
+  for (size_t i = 0; i < plan.layers.size(); ++i) {
+    text += fmt::format("{}\n    {}", i ? "," : "", dump(to_json(plan.layers[i])));
+  }
+  text += plan.layers.empty() ? "]\n}\n" : "\n  ]\n}\n";
+  return text;
+}
+
+Result<Plan> parse_plan(const std::string& text, const std::string& file_name) {
+  Json json;
+  try {
+    json = Json::parse(text);
+  } catch (const Json::parse_error& parse_error) {
+    return error("{}: not JSON: error at byte {}", file_name, parse_error.byte);
+  } catch (const Json::exception& json_error) {
+    return error("{}: not JSON: {}", file_name, json_error.what());
+  }
+  const ObjectReader reader(json, file_name);
+  TRY_OK(reader.keys({"format", "network", "target", "threads", "layers"}));
+  TRY(const std::string format, reader.text("format"));
+  if (format != k_format) {
+    return error("{} is \"{}\"; this program reads \"{}\"", reader.at("format"), format, k_format);
+  }
+  Plan plan;
+  TRY(plan.network, reader.text("network"));
+  if (reader.has("target")) {
+    TRY(plan.target, reader.text("target"));
+  }
+  if (reader.has("threads")) {
+    TRY(plan.threads, reader.integer("threads", 1));
+  }
+  TRY(const Json* layers, reader.array("layers"));
+  for (const Json& layer : *layers) {
+    const std::string where = fmt::format("{}: layers[{}]", file_name, plan.layers.size());
+    TRY(LayerChoice choice, parse_layer(layer, where));
+    if (!plan.layers.empty() && plan.layers.back().conv >= choice.conv) {
+      return error("{}: key \"conv\" is {} after {}; layers must ascend", where, choice.conv,
+                   plan.layers.back().conv);
+    }
+    plan.layers.push_back(std::move(choice));
+  }
+  return plan;
+}
+
+std::map<int, Steps> rewrites(const Plan& plan) {
+  std::map<int, Steps> result;
+  for (const LayerChoice& layer : plan.layers) {
+    if (!layer.rewrite.empty()) result[layer.conv] = layer.rewrite;
+  }
+  return result;
+}
+
+Status check(const Plan& plan, const Network& simplified) {
+  const std::vector<int> convs = conv_layers(simplified);
+  for (const LayerChoice& choice : plan.layers) {
+    if (choice.conv < 0 || choice.conv >= static_cast<int>(convs.size())) {
+      return error("the plan is for another network: it has a conv {}, and {} has convs 0 to {}",
+                   choice.conv, simplified.name, static_cast<int>(convs.size()) - 1);
+    }
+    const int layer = convs[choice.conv];
+    const std::string hint = shape_hint(simplified, layer);
+    if (!choice.shape.empty() && choice.shape != hint) {
+      return error(
+          "the plan is for another network: conv {} is \"{}\" in the plan and \"{}\" ({}) here",
+          choice.conv, choice.shape, hint, simplified.layers[layer].name);
+    }
+  }
+  if (!plan.network.empty() && plan.network != structure_hash(simplified)) {
+    return error(
+        "the plan is for another network: its structure is {}, that of {} is {}; the convs that "
+        "the plan names have the same shapes",
+        plan.network, simplified.name, structure_hash(simplified));
+  }
+  for (const LayerChoice& choice : plan.layers) {
+    const auto count = convs_after(simplified, convs[choice.conv], choice.rewrite);
+    if (!count.ok()) return count.error().in(fmt::format("the plan's conv {}", choice.conv));
+    if (!choice.kernels.empty() && static_cast<int>(choice.kernels.size()) != *count) {
+      return error("the plan's conv {} has {} kernels; after its rewrite there are {} convs",
+                   choice.conv, choice.kernels.size(), *count);
+    }
+  }
+  return ok();
+}
+
+Plan rewritten_plan(const Plan& plan, const Network& simplified_original,
+                    const Network& simplified_rewritten) {
+  const std::vector<int> before = conv_layers(simplified_original);
+  const std::vector<int> after = conv_layers(simplified_rewritten);
+  Plan result{structure_hash(simplified_rewritten), plan.target, plan.threads, {}};
+  auto choice = plan.layers.begin();
+  int position = 0;  // in `after`
+  for (int conv = 0; conv < static_cast<int>(before.size()); ++conv) {
+    if (choice == plan.layers.end() || choice->conv != conv) {
+      ++position;
+      continue;
+    }
+    const auto count = convs_after(simplified_original, before[conv], choice->rewrite);
+    EMULSION_CHECK(count.ok());  // check() has passed
+    for (size_t i = 0; i < choice->kernels.size(); ++i) {
+      const int place = position + static_cast<int>(i), layer = after.at(place);
+      result.layers.push_back({place,
+                               simplified_rewritten.layers[layer].name,
+                               shape_hint(simplified_rewritten, layer),
+                               {},
+                               {choice->kernels[i]}});
+    }
+    position += *count;
+    ++choice;
+  }
+  EMULSION_CHECK(position == static_cast<int>(after.size()));
+  return result;
+}
+
+}  // namespace emulsion

@@ -1,0 +1,81 @@
+#include "simplify/edit.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace emulsion {
+
+NetworkEdit::NetworkEdit(Network network)
+    : network_(std::move(network)), dead_(network_.layers.size(), false) {
+  refresh();
+}
+
+void NetworkEdit::refresh() {
+  producer_.assign(network_.values.size(), -1);
+  readers_.assign(network_.values.size(), {});
+  is_output_.assign(network_.values.size(), false);
+  for (int i = 0; i < layer_count(); ++i) {
+    if (dead_[i]) continue;
+    producer_[network_.layers[i].output] = i;
+    for (const ValueId id : network_.layers[i].inputs) readers_[id].push_back(i);
+  }
+  for (const ValueId id : network_.outputs) is_output_[id] = true;
+}
+
+bool NetworkEdit::only_reader(ValueId id, int index) const {
+  return !is_output_[id] && readers_[id].size() == 1 && readers_[id][0] == index;
+}
+
+void NetworkEdit::absorb(int into, int index) {
+  EMULSION_CHECK(into < index && !dead_[into] && !dead_[index]);
+  network_.layers[into].output = network_.layers[index].output;
+  dead_[index] = true;
+  refresh();
+}
+
+bool NetworkEdit::replace_value(ValueId from, ValueId to) {
+  if (is_output_[from]) {
+    // The name that outlives is from's, so to's maker makes from.
+    if (is_output_[to] || producer_[to] < 0) return false;
+    dead_[producer_[from]] = true;
+    network_.layers[producer_[to]].output = from;
+    std::swap(from, to);
+  }
+  for (Layer& layer : network_.layers)
+    std::replace(layer.inputs.begin(), layer.inputs.end(), from, to);
+  refresh();
+  return true;
+}
+
+void NetworkEdit::move_layer(int from, int to) {
+  EMULSION_CHECK(from < to);
+  const auto layers = network_.layers.begin();
+  std::rotate(layers + from, layers + from + 1, layers + to + 1);
+  const auto dead = dead_.begin();
+  std::rotate(dead + from, dead + from + 1, dead + to + 1);
+  refresh();
+}
+
+Network NetworkEdit::finish() {
+  std::vector<Layer> alive;
+  for (int i = 0; i < layer_count(); ++i) {
+    if (!dead_[i]) alive.push_back(std::move(network_.layers[i]));
+  }
+  network_.layers = std::move(alive);
+  return without_dead_layers(network_);
+}
+
+Constant derived_constant(const Shape& shape, const std::vector<Constant>& sources,
+                          const std::function<double(int64_t)>& f) {
+  for (const Constant& source : sources) {
+    if (source && source->abstract()) return abstract_constant(shape);
+  }
+  std::vector<float> data(element_count(shape));
+  for (size_t i = 0; i < data.size(); ++i) {
+    data[i] = static_cast<float>(f(static_cast<int64_t>(i)));
+    if (!std::isfinite(data[i])) return nullptr;
+  }
+  return constant(shape, std::move(data));
+}
+
+}  // namespace emulsion

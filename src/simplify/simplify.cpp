@@ -1,0 +1,61 @@
+#include "simplify/simplify.h"
+
+#include "simplify/passes.h"
+
+namespace emulsion {
+namespace {
+
+// Runs one pass; a network that does not verify after it is our bug.
+Network checked(const SimplifyPass& pass, const Network& network) {
+  Network result = pass.run(network);
+  if (const Status status = verify_structure(result); !status.ok()) {
+    fmt::print(stderr, "emulsion: after {}: {}\n", pass.name, status.error().message);
+    EMULSION_CHECK(status.ok());
+  }
+  return result;
+}
+
+}  // namespace
+
+const std::vector<SimplifyPass>& simplify_passes() {
+  static const std::vector<SimplifyPass> k_passes = {
+      {"drop_noops", "layers that pass their input on are dropped", drop_noops},
+      {"fold_constants", "layers that read only literals become literals", fold_constants},
+      {"merge_reshapes", "a reshape of a reshape reads the first one's input", merge_reshapes},
+      {"fold_pads", "zero rows and columns become the padding of a conv or pool", fold_pads},
+      {"recognise_gates", "x sigmoid(x) is silu, x hard_sigmoid(x) is hard_swish", recognise_gates},
+      {"batch_norms_to_affine", "a batch norm with its statistics is a scale and a shift",
+       batch_norms_to_affine},
+      {"fold_dense_bias", "an added literal becomes the bias of a dense layer", fold_dense_bias},
+      {"literals_to_affine", "arithmetic with a scalar or per-channel literal is an affine",
+       literals_to_affine},
+      {"merge_affines", "an affine of an affine is one affine", merge_affines},
+      {"fold_affines_back", "an affine goes into the weights of the conv or dense layer before it",
+       fold_affines_back},
+      {"fold_affines_forward", "an affine goes into the weights of the unpadded convs after it",
+       fold_affines_forward},
+      {"fuse_residuals",
+       "an addition goes into the epilogue of the conv that makes its later operand",
+       fuse_residuals},
+      {"fuse_activations", "an activation goes into the epilogue of the layer before it",
+       fuse_activations},
+      {"fuse_prologues", "an affine or activation goes into the prologue of the 1x1 convs after it",
+       fuse_prologues},
+  };
+  return k_passes;
+}
+
+Network simplify(const Network& network) {
+  // One pass makes work for an earlier one, so the list runs until nothing changes. Every change
+  // removes a layer or replaces an op by one that no pass turns back, so that this ends.
+  Network now = without_dead_layers(network);
+  std::string before;
+  for (std::string text = to_text(now); text != before; text = to_text(now)) {
+    before = text;
+    for (const SimplifyPass& pass : simplify_passes()) now = checked(pass, now);
+  }
+  EMULSION_CHECK(verify(now).ok());
+  return now;
+}
+
+}  // namespace emulsion

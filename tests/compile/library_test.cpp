@@ -1,0 +1,289 @@
+// The files that compile_network writes, used as an app uses them: compilers, linkers, programs.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/file.h"
+#include "base/process.h"
+#include "tests/compile/small_networks.h"
+
+namespace emulsion {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::Not;
+
+const std::string k_apps = EMULSION_SOURCE_DIR "/tests/compile/apps/";
+
+CompiledNetwork compile_as(const std::string& name, const Network& network, const fs::path& folder,
+                           CompileOptions options = {}) {
+  KernelCache cache = test_cache();
+  options.name = name;
+  options.directory = folder;
+  return must(compile_network(network, {}, cache, options));
+}
+
+std::string run(const std::vector<std::string>& command, const std::string& input = "",
+                const std::string& folder = "") {
+  ProcessOptions options;
+  options.input = input;
+  options.seconds = 120;
+  options.directory = folder;
+  const ProcessResult result = must(run_process(command, options));
+  EXPECT_EQ(result.exit_code, 0) << command[0] << ": " << result.errors << result.output;
+  return result.output;
+}
+
+std::string bytes_of(const Tensor& tensor) {
+  return {reinterpret_cast<const char*>(tensor.data.data()), tensor.data.size() * sizeof(float)};
+}
+
+// "<way> 0 s0 s1 ...": one of the app's lines holds these scores.
+void expect_scores(const std::string& output, const std::string& way, const Tensor& expected) {
+  std::istringstream lines(output);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string word;
+    int code = -1;
+    if (!(words >> word >> code) || word != way) continue;
+    EXPECT_EQ(code, 0) << line;
+    Tensor scores(expected.shape);
+    for (float& score : scores.data) words >> score;
+    EXPECT_LT(relative_error(scores, expected), 1e-5) << line;
+    return;
+  }
+  ADD_FAILURE() << "no line '" << way << "' in\n" << output;
+}
+
+struct Case {
+  Network network;
+  std::string image;
+  Tensor scores;
+};
+Case small_case(uint64_t seed) {
+  Case c{small_network(seed), "", {}};
+  const std::vector<Tensor> inputs = random_inputs(c.network, 7);
+  c.image = bytes_of(inputs[0]);
+  c.scores = must(evaluate(c.network, inputs))[0];
+  return c;
+}
+
+std::vector<std::string> files_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+TEST(Library, RunsEveryWayTheHeaderOffersWithoutAllocating) {
+  const TemporaryDirectory folder;
+  const Case small = small_case(1);
+  const CompiledNetwork compiled = compile_as("small", small.network, folder.path());
+  const std::string app = folder.path() / "app";
+  run({"c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-I" + folder.path().string(),
+       k_apps + "run_all_ways.cpp", compiled.library, "-lpthread", "-ldl", "-o", app});
+  const std::string output = run({app}, small.image);
+  for (const char* way : {"run_in", "run_in_threads", "context_one", "context_two", "run",
+                          "own_workspace", "buffers", "argv", "after_errors"}) {
+    expect_scores(output, way, small.scores);
+  }
+  EXPECT_THAT(output, HasSubstr("creation allocates: 1"));  // the counter counts
+  EXPECT_THAT(output, HasSubstr("allocations 0"));
+  EXPECT_THAT(output, Not(ContainsRegex("allocations [^0]")));
+  EXPECT_THAT(
+      output,
+      HasSubstr("refused extent: -8 small: dimension 0 of buffer 'image_1' has extent 7, not 8"));
+  EXPECT_THAT(
+      output,
+      HasSubstr("refused stride: -8 small: dimension 1 of buffer 'image_1' has stride 16, not 8"));
+  EXPECT_THAT(output,
+              HasSubstr("refused type: -3 small: buffer 'image_1' does not hold 32-bit floats"));
+  EXPECT_THAT(output,
+              HasSubstr("refused rank: -43 small: buffer 'image_1' has 3 dimensions, not 4"));
+  EXPECT_THAT(output, HasSubstr("refused null: -12 small: buffer 'image_1' is 0"));
+  EXPECT_THAT(output, HasSubstr("bounds 0: 8 8 3 1"));
+  EXPECT_THAT(output,
+              HasSubstr("app heard: small: options.threads must be 0 to 256\nrefused threads: 1"));
+  EXPECT_THAT(output, HasSubstr("refused weights: 1"));
+  EXPECT_THAT(output, HasSubstr("refused pointer: -1 small: an input is 0"));
+  EXPECT_THAT(output, HasSubstr("refused context: -1 small: the context is 0"));
+  EXPECT_THAT(output, HasSubstr(fmt::format("timed {} calls, last classes, some time",
+                                            compiled.kernels.size())));
+  EXPECT_THAT(output, HasSubstr("name image.1, version emulsion"));
+}
+
+TEST(Library, ShowsOnlyTheNetworksOwnSymbols) {
+  const TemporaryDirectory folder;
+  const CompiledNetwork compiled = compile_as("small", small_network(1), folder.path());
+  std::istringstream symbols(run({"nm", "-g", "--defined-only", compiled.library}));
+  int count = 0;
+  for (std::string line; std::getline(symbols, line);) {
+    if (line.empty() || line.back() == ':') continue;
+    const std::string name = line.substr(line.rfind(' ') + 1);
+    EXPECT_TRUE(name == "small" || name.starts_with("small_")) << line;
+    ++count;
+  }
+  EXPECT_EQ(count, 11);
+  EXPECT_THAT(run({"nm", "-u", compiled.library}), Not(HasSubstr("halide")));
+}
+
+TEST(Library, TwoNetworksLinkIntoOneProgram) {
+  const TemporaryDirectory folder;
+  const Case small = small_case(1), other = small_case(2);
+  const CompiledNetwork one = compile_as("small", small.network, folder.path());
+  const CompiledNetwork two = compile_as("other", other.network, folder.path());
+  const std::string app = folder.path() / "app";
+  run({"cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-D_POSIX_C_SOURCE=200809L",
+       "-I" + folder.path().string(), k_apps + "two_networks.c", one.library, two.library,
+       "-lpthread", "-ldl", "-lm", "-o", app});
+  const std::string output = run({app}, small.image);
+  expect_scores(output, "small", small.scores);
+  expect_scores(output, "other", other.scores);
+}
+
+// Halide's runtime once, from elsewhere, for both.
+TEST(Library, TwoNetworksShareARuntime) {
+  const TemporaryDirectory folder;
+  const Case small = small_case(1), other = small_case(2);
+  CompileOptions options;
+  options.shared_runtime = true;
+  const CompiledNetwork one = compile_as("small", small.network, folder.path(), options);
+  const CompiledNetwork two = compile_as("other", other.network, folder.path(), options);
+  EXPECT_THAT(run({"nm", "-u", one.library}), HasSubstr("halide_default_do_par_for"));
+  const std::string app = folder.path() / "app";
+  KernelCache cache = test_cache();
+  const fs::path runtime =
+      must(cache.runtime_object(nlohmann::json::parse(must(read_file(one.manifest)))["target"]));
+  run({"cc", "-std=c99", "-D_POSIX_C_SOURCE=200809L", "-I" + folder.path().string(),
+       k_apps + "two_networks.c", one.library, two.library, runtime, "-lpthread", "-ldl", "-lm",
+       "-o", app});
+  const std::string output = run({app}, small.image);
+  expect_scores(output, "small", small.scores);
+  expect_scores(output, "other", other.scores);
+}
+
+TEST(Library, TheExampleBuildsWithCMakeAndRuns) {
+  const TemporaryDirectory folder;
+  Case net = small_case(1);
+  net.network.values[net.network.inputs[0]].name = "input";
+  net.network.values[net.network.outputs[0]].name = "output";
+  compile_as("net", net.network, folder.path());
+  const std::string build = folder.path() / "build", image = folder.path() / "image";
+  run({EMULSION_CMAKE, "-S", EMULSION_SOURCE_DIR "/examples/app", "-B", build,
+       "-DNETWORK_DIR=" + folder.path().string()});
+  run({EMULSION_CMAKE, "--build", build});
+  ASSERT_TRUE(write_file(image, net.image).ok());
+  const auto best =
+      std::max_element(net.scores.data.begin(), net.scores.data.end()) - net.scores.data.begin();
+  EXPECT_EQ(run({build + "/app", image}), fmt::format("class {}\n", best));
+}
+
+TEST(Library, EmitOnlyWritesWhatAnAppBuildsItFrom) {
+  const TemporaryDirectory folder;
+  const Case small = small_case(1);
+  CompileOptions options;
+  options.emit_only = true;
+  const CompiledNetwork compiled = compile_as("small", small.network, folder.path(), options);
+  EXPECT_TRUE(compiled.library.empty());
+  std::vector<std::string> link = {"c++", "-std=c++17", "-I.", k_apps + "run_all_ways.cpp",
+                                   "small.o"};
+  for (const std::string& file : files_in(folder.path())) {
+    if (file.ends_with(".o")) link.push_back(file);
+  }
+  for (const char* word : {"-lpthread", "-ldl", "-o", "app"}) link.push_back(word);
+  run({"gcc", "-Wall", "-Wextra", "-Werror", "-c", "small.c"}, "", folder.path());
+  run(link, "", folder.path());
+  expect_scores(run({folder.path() / "app"}, small.image), "run_in", small.scores);
+}
+
+TEST(Library, AnyCCompilerBuildsTheDriver) {
+  for (const char* cc : {"gcc", "clang"}) {
+    if (find_program(cc).empty()) continue;
+    const TemporaryDirectory folder;
+    CompileOptions options;
+    options.cc = cc;
+    compile_as("small", small_network(1), folder.path(), options);
+  }
+  const TemporaryDirectory folder;
+  KernelCache cache = test_cache();
+  CompileOptions options;
+  options.name = "small";
+  options.directory = folder.path();
+  options.cc = "no-such-compiler";
+  const auto compiled = compile_network(small_network(1), {}, cache, options);
+  ASSERT_FALSE(compiled.ok());
+  EXPECT_THAT(compiled.error().message, HasSubstr("no-such-compiler"));
+  EXPECT_TRUE(files_in(folder.path()).empty());
+}
+
+TEST(Library, WritesItsFilesAndNoOthers) {
+  const TemporaryDirectory folder;
+  compile_as("small", small_network(1), folder.path());
+  EXPECT_THAT(files_in(folder.path()),
+              testing::ElementsAre("manifest.json", "small.a", "small.c", "small.h"));
+}
+
+TEST(Library, SameInputSameFiles) {
+  const TemporaryDirectory one, two;
+  compile_as("small", small_network(1), one.path());
+  compile_as("small", small_network(1), two.path());
+  for (const std::string& file : files_in(one.path())) {
+    EXPECT_TRUE(must(read_file(one.path() / file)) == must(read_file(two.path() / file))) << file;
+  }
+}
+
+TEST(Library, RefusesBadNamesAndFolders) {
+  KernelCache cache = test_cache();
+  const TemporaryDirectory folder;
+  for (const char* name : {"", "1st", "a b", "a-b", "int", "class", "a.b", "na\xc3\xafve"}) {
+    CompileOptions options;
+    options.name = name;
+    options.directory = folder.path();
+    const auto compiled = compile_network(small_network(1), {}, cache, options);
+    ASSERT_FALSE(compiled.ok()) << name;
+    EXPECT_EQ(compiled.error().code, ExitCode::bad_input);
+  }
+  CompileOptions options;
+  options.name = "small";
+  options.directory = "/proc/nowhere";
+  const auto compiled = compile_network(small_network(1), {}, cache, options);
+  ASSERT_FALSE(compiled.ok());
+  EXPECT_EQ(compiled.error().code, ExitCode::bad_input);
+  EXPECT_THAT(compiled.error().message, HasSubstr("/proc/nowhere"));
+}
+
+TEST(Library, TheManifestSaysWhatIsInside) {
+  const TemporaryDirectory folder;
+  Plan plan;
+  plan.layers.push_back({1, "", "", must(parse_steps("group 2")), {}});
+  KernelCache cache = test_cache();
+  CompileOptions options;
+  options.name = "small";
+  options.directory = folder.path();
+  const CompiledNetwork compiled = must(compile_network(small_network(1), plan, cache, options));
+  const auto manifest = nlohmann::json::parse(must(read_file(compiled.manifest)));
+  EXPECT_EQ(manifest["format"], "emulsion-manifest-1");
+  EXPECT_EQ(manifest["kernels"].size(), compiled.kernels.size());
+  ASSERT_EQ(manifest["rewrites"].size(), 1);
+  EXPECT_EQ(manifest["rewrites"][0]["rewrite"], "group 2");
+  EXPECT_EQ(manifest["workspace_bytes"], compiled.workspace_bytes);
+  EXPECT_GT(compiled.code_bytes, 0);
+  EXPECT_GT(compiled.weights_bytes, 0);
+  for (const auto& kernel : manifest["kernels"]) EXPECT_GT(kernel["code_bytes"], 0);
+}
+
+TEST(CIdentifier, MakesNamesOfAnything) {
+  EXPECT_EQ(c_identifier("input.1"), "input_1");
+  EXPECT_EQ(c_identifier("1"), "_1");
+  EXPECT_EQ(c_identifier(""), "_");
+  EXPECT_EQ(c_identifier("a/b:0"), "a_b_0");
+  EXPECT_EQ(c_identifier("\xc3\xa9"), "__");
+}
+
+}  // namespace
+}  // namespace emulsion

@@ -1,0 +1,192 @@
+// Plans: their JSON, what reading refuses, whether they fit a network, and the plan of a rewritten
+// network.
+#include "plan/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "nest/rewrite.h"
+#include "tests/nest/tiny_networks.h"
+
+namespace emulsion {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Steps steps(const std::string& text) {
+  const Result<Steps> parsed = parse_steps(text);
+  EXPECT_TRUE(parsed.ok()) << text;
+  return *parsed;
+}
+
+// A plan for a network with one conv rewritten, each of its convs with a kernel.
+Plan plan_with(const Network& network, int conv, const Steps& rewrite) {
+  const int layer = conv_layers(network)[conv];
+  const Layer& l = network.layers[layer];
+  const auto parts = rewritten(std::get<Conv>(l.op), network.shape(l.inputs[0]), rewrite);
+  EXPECT_TRUE(parts.ok());
+  LayerChoice choice{conv, l.name, shape_hint(network, layer), rewrite, {}};
+  for (size_t i = 0; i < parts->size(); ++i) {
+    choice.kernels.push_back({fmt::format("algorithm{}", i), i ? "" : "vectorize co 8"});
+  }
+  return {structure_hash(network), "host", 2, {choice}};
+}
+
+TEST(Plan, OnEveryTinyNetworkThePlanOfEveryRewriteRoundTripsAndFits) {
+  for (const Network& network : tiny_networks()) {
+    const std::vector<int> convs = conv_layers(network);
+    for (const int slot : slots(network)) {
+      const Layer& layer = network.layers[convs[slot]];
+      for (const Steps& rewrite :
+           rewrites_of(std::get<Conv>(layer.op), network.shape(layer.inputs[0]))) {
+        const Plan plan = plan_with(network, slot, rewrite);
+        const std::string text = to_json(plan);
+        const Result<Plan> read = parse_plan(text, "p.json");
+        ASSERT_TRUE(read.ok()) << read.error().message;
+        EXPECT_EQ(*read, plan);
+        EXPECT_EQ(to_json(*read), text);
+        EXPECT_EQ(rewrites(*read), (std::map<int, Steps>{{slot, rewrite}}));
+        const Status fits = check(*read, network);
+        EXPECT_TRUE(fits.ok()) << fits.error().message;
+      }
+    }
+  }
+}
+
+TEST(Plan, TheEmptyPlanRoundTripsAndFitsEveryNetwork) {
+  const Result<Plan> read = parse_plan(to_json(Plan{}), "p.json");
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(*read, Plan{});
+  for (const Network& network : tiny_networks()) EXPECT_TRUE(check(*read, network).ok());
+}
+
+TEST(Plan, NamesMayHoldAnyCharacters) {
+  Plan plan;
+  plan.layers.push_back({0, "a \"quoted\"\n\\name \xc3\xa9", "", {}, {}});
+  EXPECT_EQ(*parse_plan(to_json(plan), "p.json"), plan);
+  plan.layers[0].name = "not UTF-8: \xff";
+  EXPECT_TRUE(parse_plan(to_json(plan), "p.json").ok());
+}
+
+TEST(Plan, ReadingRefusesWithOneLineThatNamesFileAndKey) {
+  struct Row {
+    const char* json;
+    const char* message;
+  };
+  const Row rows[] = {
+      {"", "p.json: not JSON"},
+      {"{\"format\": ", "p.json: not JSON: error at byte"},
+      {"[1]", "p.json: expected an object"},
+      {"{}", "p.json: key \"format\" is missing"},
+      {R"({"format": 1})", "key \"format\" must be a string, found the number 1"},
+      {R"({"format": "emulsion-plan-2"})",
+       "is \"emulsion-plan-2\"; this program reads \"emulsion-plan-1\""},
+      {R"({"format": "emulsion-plan-1", "layers": []})", "key \"network\" is missing"},
+      {R"({"format": "emulsion-plan-1", "network": ""})", "key \"layers\" is missing"},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": {}})",
+       "key \"layers\" must be an array, found a value of type object"},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": [], "thread": 1})",
+       "unknown key \"thread\"; the keys are format, layers, network, target, threads"},
+      {R"({"format": "emulsion-plan-1", "network": "", "threads": 0, "layers": []})",
+       "key \"threads\" must be an integer of at least 1, found the number 0"},
+      {R"({"format": "emulsion-plan-1", "network": "", "threads": 1.5, "layers": []})",
+       "key \"threads\""},
+      {R"({"format": "emulsion-plan-1", "network": "", "threads": 99999999999999999999, "layers": []})",
+       "key \"threads\""},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": [3]})",
+       "layers[0]: expected an object"},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": [{}]})",
+       "layers[0]: key \"conv\" is missing"},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": [{"conv": -1}]})",
+       "key \"conv\" must be"},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": [{"conv": 1}, {"conv": 1}]})",
+       "layers[1]: key \"conv\" is 1 after 1; layers must ascend"},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": [{"conv": 1, "rewrite": "grope 2"}]})",
+       "layers[0]: key \"rewrite\": step 'grope 2'"},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": [{"conv": 1, "kernels": [{}]}]})",
+       "layers[0]: kernels[0]: key \"algorithm\" is missing"},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": [{"conv": 1,
+          "kernels": [{"algorithm": "direct", "schedule": "tile"}]}]})",
+       "key \"schedule\": step 'tile'"},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": [{"conv": 1,
+          "kernels": [{"algorithm": "direct", "schedule": "group 2"}]}]})",
+       "key \"schedule\" holds a step that changes what is computed"},
+  };
+  for (const Row& row : rows) {
+    const Result<Plan> plan = parse_plan(row.json, "p.json");
+    ASSERT_FALSE(plan.ok()) << row.json;
+    EXPECT_THAT(plan.error().message, HasSubstr(row.message));
+    EXPECT_THAT(plan.error().message, testing::StartsWith("p.json: "));
+    EXPECT_EQ(plan.error().message.find('\n'), std::string::npos);
+    EXPECT_EQ(plan.error().code, ExitCode::bad_input);
+  }
+}
+
+TEST(Plan, CheckNamesWhatDiffers) {
+  const Network network = tiny_residual();
+  const auto message = [&](const Plan& plan) {
+    const Status status = check(plan, network);
+    return status.ok() ? "" : status.error().message;
+  };
+  const Plan good = plan_with(network, 1, steps("group 2"));
+  EXPECT_EQ(message(good), "");
+
+  Plan plan = good;
+  plan.network = std::string(32, 'a');
+  EXPECT_THAT(message(plan), HasSubstr("its structure is aaaaaaaa"));
+  plan.layers[0].shape = "9x6x6 -> 16x3x3 k3x3 s2x2 g1";
+  EXPECT_THAT(message(plan), HasSubstr("conv 1 is \"9x6x6 -> 16x3x3 k3x3 s2x2 g1\" in the plan and "
+                                       "\"8x6x6 -> 16x3x3 k3x3 s2x2 g1\" (block1.conv1) here"));
+  plan = good;
+  plan.layers[0].conv = 6;
+  EXPECT_THAT(message(plan), HasSubstr("it has a conv 6, and residual has convs 0 to 5"));
+  plan = good;
+  plan.layers[0].kernels.push_back({"direct", ""});
+  EXPECT_THAT(message(plan),
+              HasSubstr("conv 1 has 2 kernels; after its rewrite there are 1 convs"));
+  plan = good;
+  plan.layers[0].rewrite = steps("group 3");
+  EXPECT_THAT(message(plan),
+              HasSubstr("the plan's conv 1: step 'group 3': 3 does not divide ci's 8"));
+}
+
+TEST(Plan, AShapeHintSaysAllThatAConvIs) {
+  Network n;
+  n.inputs = {n.add_value("x", {2, 8, 9, 12})};
+  Conv conv = seeded_conv(8, 6, 3, 2);
+  conv.stride = {2, 1};
+  n.add_layer("a", conv, {n.inputs[0]});
+  conv.dilation = {2, 2};
+  n.add_layer("b", conv, {n.inputs[0]});
+  EXPECT_EQ(shape_hint(n, 0), "8x9x12 -> 6x5x12 k3x3 s2x1 g2");
+  EXPECT_EQ(shape_hint(n, 1), "8x9x12 -> 6x4x10 k3x3 s2x1 g2 d2");
+}
+
+TEST(Plan, ThePlanOfTheRewrittenNetworkHasTheKernelsAndNoRewrites) {
+  const Network network = tiny_residual();  // convs 0 to 5
+  Plan plan = plan_with(network, 1, steps("bottleneck co 2"));
+  plan.layers.push_back(plan_with(network, 3, steps("group 2")).layers[0]);
+  plan.layers.push_back(plan_with(network, 4, {}).layers[0]);
+  plan.layers.push_back({5, "", "", steps("bottleneck co 4"), {}});  // default kernels
+  ASSERT_TRUE(check(plan, network).ok());
+
+  const Network after = *apply_rewrites(network, rewrites(plan));
+  const Plan result = rewritten_plan(plan, network, after);
+  const Status fits = check(result, after);
+  EXPECT_TRUE(fits.ok()) << fits.error().message;
+  EXPECT_EQ(result.network, structure_hash(after));
+  EXPECT_EQ(result.target, plan.target);
+  EXPECT_EQ(result.threads, plan.threads);
+  EXPECT_TRUE(rewrites(result).empty());
+  std::vector<std::string> rows;
+  for (const LayerChoice& layer : result.layers) {
+    ASSERT_EQ(layer.kernels.size(), 1u);
+    rows.push_back(fmt::format("{} {} {}", layer.conv, layer.name, layer.kernels[0].algorithm));
+  }
+  EXPECT_THAT(rows, ElementsAre("1 block1.conv1_narrow algorithm0", "2 block1.conv1 algorithm1",
+                                "4 block1.shortcut algorithm0", "5 block2.conv1 algorithm0"));
+}
+
+}  // namespace
+}  // namespace emulsion
