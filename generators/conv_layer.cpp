@@ -2,8 +2,10 @@
 // an autoscheduler to schedule, or with the program's own schedule when none is named.
 //
 // Inputs: in (c, x, y, n) with its rim of `pad` zeros, then residual when asked for, then the
-// packed constants (lower/conv_pack.h): constant0 the weights, constant1 the bias. Output: out.
+// packed constants (lower/conv_pack.h): constant0 the weights, constant1 the bias. Output: output.
 #include <Halide.h>
+
+#include <algorithm>
 
 #include "lower/algorithm.h"
 #include "lower/conv_funcs.h"
@@ -18,7 +20,8 @@ using emulsion::Result;
 // A generator has no other way to report than Halide's.
 template <class T>
 T value_or_throw(Result<T> result) {
-  if (!result.ok()) throw Halide::CompileError(fmt::format("conv_layer: {}\n", result.error().message));
+  if (!result.ok())
+    throw Halide::CompileError(fmt::format("conv_layer: {}\n", result.error().message));
   return std::move(result).value();
 }
 
@@ -29,8 +32,9 @@ class ConvLayer : public Halide::Generator<ConvLayer> {
   GeneratorParam<int> co{"co", 64}, ky{"ky", 3}, kx{"kx", 3};
   GeneratorParam<int> stride{"stride", 1}, dilation{"dilation", 1}, pad{"pad", 1};
   GeneratorParam<int> groups{"groups", 1};
-  GeneratorParam<bool> relu{"relu", true}, residual{"residual", false};
-  // As in a plan; empty: the defaults. The schedule's tile of channels is the weights' packing.
+  GeneratorParam<bool> relu{"relu", true}, with_residual{"with_residual", false};
+  // As in a plan, but with ',' for the ';' that CMake keeps for itself; empty: the defaults. The
+  // schedule's tile of channels is the weights' packing.
   GeneratorParam<std::string> algorithm{"algorithm", ""};
   GeneratorParam<std::string> steps{"schedule", ""};
 
@@ -45,7 +49,7 @@ class ConvLayer : public Halide::Generator<ConvLayer> {
       add_input<Halide::Buffer<float>>(fmt::format("constant{}", i),
                                        static_cast<int>(packed[i].extents.size()));
     const bool grouped = int{groups} > 1 && spec_.algorithm != "depthwise";
-    out_ = add_output<Halide::Buffer<float>>("out", grouped ? 5 : 4);
+    out_ = add_output<Halide::Buffer<float>>("output", grouped ? 5 : 4);
   }
 
   void generate() {
@@ -53,8 +57,8 @@ class ConvLayer : public Halide::Generator<ConvLayer> {
     const bool depthwise = spec_.algorithm == "depthwise";
     const emulsion::ConvView view =
         spec_.algorithm == "pointwise" ? flattened_view(spec_) : conv_view(spec_);
-    const emulsion::ConvSchedule schedule = value_or_throw(emulsion::conv_schedule(
-        view.nest, spec_.schedule, {depthwise ? "g" : "co", !depthwise}));
+    const emulsion::ConvSchedule schedule = value_or_throw(
+        emulsion::conv_schedule(view.nest, spec_.schedule, {depthwise ? "g" : "co", !depthwise}));
     emulsion::ConvFuncs funcs =
         depthwise ? build_depthwise_funcs(conv, view) : build_conv_funcs(conv, view, schedule);
     if (!using_autoscheduler()) schedule_conv(funcs, schedule, get_target());
@@ -81,7 +85,7 @@ class ConvLayer : public Halide::Generator<ConvLayer> {
     if (relu) conv.epilogue.activation = emulsion::Activation{};
     const emulsion::Shape in = {int{n}, channels, int{y}, int{x}};
     const emulsion::Shape out = value_or_throw(emulsion::infer_shape(conv, {in}));
-    conv.epilogue.residual = residual;
+    conv.epilogue.residual = with_residual;
 
     emulsion::KernelSpec result;
     result.inputs.push_back(emulsion::channels_last(in, conv.pad));
@@ -90,6 +94,7 @@ class ConvLayer : public Halide::Generator<ConvLayer> {
     result.op = conv;
     result.algorithm = algorithm.value();
     result.schedule = steps.value();
+    std::replace(result.schedule.begin(), result.schedule.end(), ',', ';');
     result.target = value_or_throw(emulsion::resolve_target(get_target().to_string()));
     return value_or_throw(emulsion::completed(result));
   }

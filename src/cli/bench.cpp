@@ -32,6 +32,7 @@ struct LayerTime {
 struct Measurement {
   NetworkTime time;
   double gflop = 0, peak_gflops = 0;
+  double one_thread_peak_gflops = 0;  // when there are more threads than one
   int threads = 1;
   std::vector<LayerTime> layers;
 
@@ -100,6 +101,9 @@ Result<Measurement> measure(const BenchOptions& options) {
   TRY(result.time, loaded.time(options.seconds));
   TRY(const double after, measured_peak_gflops(cache, compile.target, options.threads));
   result.peak_gflops = std::max(before, after);
+  if (options.threads > 1) {
+    TRY(result.one_thread_peak_gflops, measured_peak_gflops(cache, compile.target));
+  }
   if (options.layers) {
     TRY(const NetworkTime by_layer, loaded.time(options.seconds / 3, true));
     TRY(result.layers, time_layers(prepared, cache, loaded, by_layer, options));
@@ -154,6 +158,11 @@ void print_text(const Measurement& m, const std::string& model) {
              m.time.min_ms, m.time.median_ms, m.time.calls, m.threads, m.threads == 1 ? "" : "s");
   fmt::print("{:.4f} gflop at {:.1f} GFLOP/s: {:.1f} % of this machine's measured peak of {:.1f}\n",
              m.gflop, m.gflops(), 100 * m.gflops() / m.peak_gflops, m.peak_gflops);
+  if (m.threads > 1) {
+    // Figures of many threads mean something only where the machine has as many real cores.
+    fmt::print("In registers alone the {} threads reach {:.2f} times one thread's peak.\n",
+               m.threads, m.peak_gflops / m.one_thread_peak_gflops);
+  }
 }
 
 Status bench_network(const BenchOptions& options) {

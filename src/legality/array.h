@@ -52,7 +52,7 @@ struct Array {
 
 // Elements between neighbours in each dimension, ONNX order, of an Array of this shape.
 std::vector<int64_t> array_strides(const Shape& shape);
-std::vector<int64_t> row_major_strides(const Shape& shape);
+std::vector<int64_t> onnx_order_strides(const Shape& shape);
 
 template <class T>
 Array<T> to_array(const Tensor& tensor);

@@ -494,10 +494,10 @@ Array<T> reshaped(const Array<T>& from, const Shape& shape) {
     return result;
   }
   std::vector<T> row_major(from.data.size());
-  copy_strided(from.shape, row_major.data(), row_major_strides(from.shape), from.data.data(),
+  copy_strided(from.shape, row_major.data(), onnx_order_strides(from.shape), from.data.data(),
                array_strides(from.shape));
   copy_strided(shape, result.data.data(), array_strides(shape), row_major.data(),
-               row_major_strides(shape));
+               onnx_order_strides(shape));
   return result;
 }
 

@@ -198,19 +198,33 @@ constexpr const char* k_reductions[] = {"ci", "ky", "kx"};
 // The variable of each loop, by the loop's name.
 using LoopVars = std::map<std::string, VarOrRVar>;
 
-// Splits a variable into the loops of one iterator, given innermost first: each split takes off the
-// innermost.
+// Splits a variable into the loops of one iterator, given innermost first.
+//
+// A guarded tail splits off the innermost loop first, so that conditions are on whole vectors where
+// these divide the extent. A shifted tail splits off the whole tile first, so that it is the tile
+// that is shifted.
 void split_loops(Stage stage, const VarOrRVar& var, const std::vector<Loop>& loops,
                  TailStrategy tail, LoopVars& vars) {
   if (loops.empty()) return;
   const auto named = [&](const std::string& name) {
     return var.is_rvar ? VarOrRVar(RVar(name)) : VarOrRVar(Var(name));
   };
+  const size_t count = loops.size();
+  if (tail == TailStrategy::ShiftInwards) {
+    VarOrRVar rest = var;
+    for (size_t i = count; --i > 0;) {
+      const VarOrRVar outer = named(loops[i].name + "_");
+      const VarOrRVar inner = named(loops[i - 1].name + (i == 1 ? "_" : "_rest"));
+      stage.split(rest, outer, inner, narrow(loops[i].stride), tail);
+      vars.emplace(loops[i].name, outer);
+      rest = inner;
+    }
+    vars.emplace(loops[0].name, rest);
+    return;
+  }
   VarOrRVar rest = var;
-  for (size_t i = 0; i + 1 < loops.size(); ++i) {
-    const bool last = i + 2 == loops.size();
-    const VarOrRVar outer =
-        named(last ? loops[i + 1].name + "_" : fmt::format("{}_rest{}", loops[0].name, i));
+  for (size_t i = 0; i + 1 < count; ++i) {
+    const VarOrRVar outer = named(loops[i + 1].name + (i + 2 == count ? "_" : "_rest"));
     const VarOrRVar inner = named(loops[i].name + "_");
     stage.split(rest, outer, inner, narrow(loops[i].extent), tail);
     vars.emplace(loops[i].name, inner);
@@ -277,7 +291,7 @@ void schedule_prologue(ConvFuncs& funcs, const ConvSchedule& schedule, const Loo
     ++level;
   while (level > 0 && !out_vars.contains(schedule.outer[level].name)) --level;
   funcs.prologue.compute_at(funcs.out, out_vars.at(schedule.outer[level].name).var)
-      .store_in(Halide::MemoryType::Stack);
+      .store_in(Halide::MemoryType::Register);
   const int64_t channels = funcs.channels_padded ? schedule.nest.ci : schedule.nest.groups;
   while (lanes > channels) lanes /= 2;
   if (lanes > 1)
@@ -314,7 +328,8 @@ void schedule_conv(ConvFuncs& funcs, const ConvSchedule& schedule, const Halide:
   arrange(funcs.conv, schedule.inner, init_vars);
   arrange(funcs.conv.update(0), schedule.inner, update_vars);
 
-  funcs.conv.store_in(Halide::MemoryType::Stack);
+  // Halide's name for the stack, whatever the size.
+  funcs.conv.store_in(Halide::MemoryType::Register);
   auto level = std::find_if(schedule.outer.rbegin(), schedule.outer.rend(),
                             [&](const Loop& loop) { return out_vars.contains(loop.name); });
   if (level == schedule.outer.rend())

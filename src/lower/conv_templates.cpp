@@ -10,38 +10,49 @@ namespace {
 // Below this many multiply-adds a kernel is over before other threads have started.
 constexpr int64_t k_parallel_multiplies = 1 << 20;
 constexpr size_t k_most_schedules = 24;
+// Copies of a statement that templates make at most.
+constexpr int64_t k_most_copies = 256;
 
 int64_t tiles(int64_t extent, int64_t tile) {
   return (extent + tile - 1) / tile;
 }
 
-// Share of the work that is not done twice or on padding.
-double used(int64_t extent, int64_t tile) {
-  return static_cast<double>(extent) / static_cast<double>(tiles(extent, tile) * tile);
-}
-
-// The widest vector that wastes no more than the channels' rounding to a power of two.
+// The narrowest vector that holds all channels, or the widest there is.
 int lanes_for(int64_t channels, int vector) {
   int lanes = 1;
   while (lanes < channels && lanes < vector) lanes *= 2;
   return lanes;
 }
 
-// Relative speed expected of a tile, 1 at best: what is left after waste, waiting for sums, and
-// loads.
-double expected_speed(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+int64_t weight_bytes(const Nest& nest) {
+  return 4 * nest.co * nest.ci * nest.ky * nest.kx;
+}
+
+// Expected cycles of a tile's schedule on a core with two FMAs and two loads a cycle, but for a
+// common factor. A step is one input channel at one tap: every sum of the tile is advanced by one
+// FMA.
+double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+  // Measured: fewer than ten sums leave units waiting for results, and loads never quite reach two
+  // a cycle.
+  constexpr double k_least_sums = 10, k_loads = 1.8;
+  // Bytes a cycle of weights from the second level cache, and from beyond it.
+  constexpr double k_near = 24, k_far = 9;
   const double sums = tile.vectors * tile.y * tile.x;
-  const double waste = used(nest.co, int64_t{tile.lanes} * tile.vectors) * used(nest.y, tile.y) *
-                       used(nest.x, tile.x);
-  // Two FMAs a cycle with a latency of four: fewer than eight sums leave units idle.
-  const double latency = std::min(1.0, sums / 8.0);
-  // A step loads each vector of weights and each pixel once; two loads a cycle go along with two
-  // FMAs.
   const double loads = tile.vectors + tile.y * tile.x;
-  const double load_bound = std::min(1.0, sums / loads);
-  // Weights come from the second level, pixels mostly from the first: wide tiles of pixels hide it.
-  const double streaming = 1.0 - 0.35 / (tile.y * tile.x);
-  return waste * latency * load_bound * streaming * tile.lanes / machine.vector;
+  const double bytes = 4.0 * tile.vectors * tile.lanes;
+  // The loop itself costs a little, whatever the tile.
+  double again = 0.3 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads);
+  const int64_t tile_weights =
+      weight_bytes(nest) * tile.vectors * tile.lanes / std::max<int64_t>(1, nest.co);
+  if (tile_weights > machine.l1_bytes) again = std::max(again, bytes / k_near);
+  const double first =
+      nest.groups * weight_bytes(nest) > machine.l2_bytes ? std::max(again, bytes / k_far) : again;
+  const auto passes = static_cast<double>(nest.n * tiles(nest.y, tile.y) * tiles(nest.x, tile.x));
+  const auto channel_tiles =
+      static_cast<double>(tiles(nest.co, int64_t{tile.lanes} * tile.vectors));
+  // Each tile starts and ends with its sums in memory.
+  const double around = 2 * sums / static_cast<double>(nest.ci * nest.ky * nest.kx);
+  return channel_tiles * (first + (passes - 1) * again + passes * around);
 }
 
 bool fits(const ConvTile& tile, const Machine& machine) {
@@ -57,17 +68,13 @@ std::vector<ConvTile> tiles_by_speed(const Nest& nest, const Machine& machine) {
       for (int x = 1; x <= std::min<int64_t>(machine.registers, nest.x); ++x) {
         if (y > 1 && x < nest.x && x % 4 != 0) continue;
         const ConvTile tile{lanes, vectors, y, x};
-        if (fits(tile, machine)) scored.emplace_back(expected_speed(nest, tile, machine), tile);
+        if (fits(tile, machine)) scored.emplace_back(expected_cycles(nest, tile, machine), tile);
       }
   std::stable_sort(scored.begin(), scored.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<ConvTile> result;
-  for (const auto& [speed, tile] : scored) result.push_back(tile);
+  for (const auto& [cycles, tile] : scored) result.push_back(tile);
   return result;
-}
-
-int64_t weight_bytes(const Nest& nest) {
-  return 4 * nest.co * nest.ci * nest.ky * nest.kx;
 }
 
 // The outermost loop with enough iterations to share among threads.
@@ -118,30 +125,33 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile) {
     steps.add("interchange kx ky");
   }
   if (tile.unroll_ci > 1) {
-    steps.add("split {} {}", innermost, tile.unroll_ci);
-    steps.add("unroll {}i", innermost);
+    const int64_t whole = innermost == "ci" ? nest.ci : tile.ci_block;
+    if (tile.unroll_ci < whole) {
+      steps.add("split {} {}", innermost, tile.unroll_ci);
+      innermost += "i";
+    }
+    steps.add("unroll {}", innermost);
   }
-  const int64_t channel_tiles = tiles(nest.co, int64_t{tile.lanes} * tile.vectors);
-  const int64_t row_tiles = tiles(nest.y, tile.y);
-  if (!tile.channels_outside) steps.add("interchange co y");
-  if (nest.multiplies() >= k_parallel_multiplies) {
-    const std::string loop = tile.channels_outside ? parallel_loop({{"n", nest.n},
-                                                                    {"g", nest.groups},
-                                                                    {"co", channel_tiles},
-                                                                    {"y", row_tiles},
-                                                                    {"x", tiles(nest.x, tile.x)}})
-                                                   : parallel_loop({{"n", nest.n},
-                                                                    {"g", nest.groups},
-                                                                    {"y", row_tiles},
-                                                                    {"co", channel_tiles},
-                                                                    {"x", tiles(nest.x, tile.x)}});
-    if (!loop.empty()) steps.add("parallel {}", loop);
+  if (tile.unroll_kx > 1) steps.add("unroll kx");
+  const std::pair<std::string, int64_t> n{"n", nest.n}, g{"g", nest.groups},
+      co{"co", tiles(nest.co, int64_t{tile.lanes} * tile.vectors)}, y{"y", tiles(nest.y, tile.y)},
+      x{"x", tiles(nest.x, tile.x)};
+  std::vector<std::pair<std::string, int64_t>> around{n, g, co, y, x};
+  if (tile.order != TileOrder::channels_rows_pixels) {
+    steps.add("interchange co y");
+    around = {n, g, y, co, x};
   }
+  if (tile.order == TileOrder::rows_pixels_channels) {
+    steps.add("interchange co x");
+    around = {n, g, y, x, co};
+  }
+  if (nest.multiplies() >= k_parallel_multiplies)
+    if (const std::string loop = parallel_loop(around); !loop.empty())
+      steps.add("parallel {}", loop);
   return steps.text();
 }
 
 std::vector<std::string> conv_schedules(const Nest& nest, const Machine& machine) {
-  const bool channels_outside = weight_bytes(nest) > machine.l2_bytes / 2;
   std::vector<std::string> schedules;
   const auto add = [&](const ConvTile& tile) {
     const std::string text = conv_steps(nest, tile);
@@ -149,14 +159,25 @@ std::vector<std::string> conv_schedules(const Nest& nest, const Machine& machine
         std::find(schedules.begin(), schedules.end(), text) == schedules.end())
       schedules.push_back(text);
   };
+  const bool taps = nest.ky * nest.kx > 1;
+  using enum TileOrder;
+  std::vector<TileOrder> orders{taps ? rows_channels_pixels : rows_pixels_channels,
+                                channels_rows_pixels};
+  if (weight_bytes(nest) > machine.l2_bytes / 2) std::swap(orders[0], orders[1]);
+  // Input channels a step: all of a few; otherwise two where nothing else shares the loop's cost.
+  std::vector<int> unrolls{taps ? 1 : 2, taps ? 2 : 1};
+  if (nest.ci <= 4) unrolls = {static_cast<int>(nest.ci), 1};
   std::vector<ConvTile> tiles = tiles_by_speed(nest, machine);
   if (tiles.size() > 6) tiles.resize(6);
-  const int unroll = nest.ci % 2 == 0 ? 2 : 1;
-  for (const bool outside : {channels_outside, !channels_outside})
-    for (const int ci : {1, unroll})
+  for (const TileOrder order : orders)
+    for (const int unroll : unrolls)
       for (ConvTile tile : tiles) {
-        tile.channels_outside = outside;
-        tile.unroll_ci = ci;
+        if (nest.ci % unroll != 0) continue;
+        tile.order = order;
+        tile.unroll_ci = unroll;
+        const int64_t copies = int64_t{tile.vectors} * tile.y * tile.x * unroll;
+        if (unroll == nest.ci && copies * nest.kx <= k_most_copies)
+          tile.unroll_kx = static_cast<int>(nest.kx);
         add(tile);
       }
   return schedules;
@@ -175,9 +196,10 @@ std::vector<std::string> depthwise_schedules(const Nest& nest, const Machine& ma
     if (lanes > 1) steps.add("vectorize gi {}", lanes);
     if (vectors > 1) steps.add("unroll gi");
     if (x > 1) steps.add("unroll xi");
-    // A row's taps are unrolled: neighbouring pixels share most of their inputs.
-    steps.add("unroll ky");
-    steps.add("unroll kx");
+    // Taps are unrolled: neighbouring pixels share most of their inputs.
+    const int64_t copies = vectors * x * nest.kx;
+    if (copies <= k_most_copies) steps.add("unroll kx");
+    if (copies * nest.ky <= k_most_copies) steps.add("unroll ky");
     steps.add("interchange g y");
     if (nest.multiplies() >= k_parallel_multiplies) {
       const std::string loop = parallel_loop({{"n", nest.n},
@@ -190,9 +212,12 @@ std::vector<std::string> depthwise_schedules(const Nest& nest, const Machine& ma
     if (std::find(schedules.begin(), schedules.end(), text) == schedules.end())
       schedules.push_back(text);
   };
-  for (const int vectors : {1, 2})
-    for (const int64_t x : {8, 7, 4, 14, 2, 1})
-      if (vectors * x + 4 <= machine.registers && used(nest.x, x) > 0.8) add(vectors, x);
+  // All channels of a narrow image at once, so that whole pixels are read and written.
+  const bool narrow = nest.groups <= 2 * lanes;
+  for (const int vectors : {narrow ? 2 : 1, narrow ? 1 : 2})
+    for (const int64_t x : {narrow ? 4 : 8, 7, narrow ? 8 : 4, 14, 2, 1})
+      if (vectors * x + 4 <= machine.registers && nest.x * 10 > tiles(nest.x, x) * x * 8)
+        add(vectors, x);
   if (schedules.empty()) add(1, 1);
   return schedules;
 }

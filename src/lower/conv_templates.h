@@ -9,6 +9,14 @@
 
 namespace emulsion {
 
+// Which loop lies where around a tile. What is inside is read again for each iteration of what is
+// outside.
+enum class TileOrder {
+  channels_rows_pixels,  // co y x: the weights of a tile of channels are read once from afar
+  rows_channels_pixels,  // y co x: a row of inputs is used for all channels
+  rows_pixels_channels,  // y x co: a tile's inputs are used for all channels
+};
+
 // The integers of a conv's template: sums of `vectors` vectors of channels by y by x pixels stay in
 // registers.
 struct ConvTile {
@@ -16,9 +24,9 @@ struct ConvTile {
   int vectors = 1;    // of channels
   int y = 1, x = 1;   // pixels
   int unroll_ci = 1;  // input channels a step
+  int unroll_kx = 1;  // 1, or all of kx
   int ci_block = 0;   // input channels between which all taps are visited; 0: all
-  bool channels_outside =
-      true;  // co around y: a tile's weights are read once, the image once a tile
+  TileOrder order = TileOrder::channels_rows_pixels;
 };
 
 // The steps of a tile on a conv's unscheduled nest.

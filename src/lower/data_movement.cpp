@@ -188,33 +188,39 @@ Expr padded_source(Pad::Mode mode, const Expr& o, int before, int extent) {
 Func build_constant_pad(const OpBuilder& b, const Pad& op) {
   const TensorDescriptor &in = b.input(), &d = b.output();
   const Vars vars = axis_vars(d.shape.size());
-  Func out("out");
-  at_out(out, as_indices(vars)) = op.value;
-  schedule_output(out, vars, d, b.lanes, {.cost = 1, .vectors = 4, .interleave = false});
+  // Where the input goes, of the axes that it does not fill.
   Halide::Region region;
   std::vector<int> padded;
+  bool cropped_away = false;
   for (size_t i = 0; i < vars.size(); ++i) {
     const int64_t low = std::max<int64_t>(op.before[i], 0);
     const int64_t high = std::min(d.shape[i], op.before[i] + in.shape[i]);
-    if (high <= low) return out;  // all of the input is cropped away
+    cropped_away |= high <= low;
     if (low == 0 && high == d.shape[i]) continue;
     region.emplace_back(static_cast<int>(low), static_cast<int>(high - low));
     padded.push_back(static_cast<int>(i));
   }
+  const auto source = [&](Indices index) {
+    for (size_t i = 0; i < index.size(); ++i) index[i] = index[i] - static_cast<int>(op.before[i]);
+    return at(b.inputs[0], index);
+  };
+  if (padded.empty()) return move(b, vars, source(as_indices(vars)), contiguous_axis(in));
+
+  Func out("out");
+  at_out(out, as_indices(vars)) = op.value;
+  schedule_output(out, vars, d, b.lanes, {.cost = 1, .vectors = 4, .interleave = false});
+  if (cropped_away) return out;
   Indices target = as_indices(vars);
   std::vector<LoopAxis> axes;
   for (size_t i = 0; i < vars.size(); ++i) axes.push_back({vars[i], d.shape[i], d.strides[i]});
-  if (!padded.empty()) {
-    const RDom r(region);
-    for (size_t k = 0; k < padded.size(); ++k) {
-      target[padded[k]] = r[static_cast<int>(k)];
-      axes[padded[k]].var = r[static_cast<int>(k)];
-      axes[padded[k]].extent = *Halide::Internal::as_const_int(region[k].extent);
-    }
+  const RDom r(region);
+  for (size_t k = 0; k < padded.size(); ++k) {
+    const int dimension = static_cast<int>(k);
+    target[padded[k]] = r[dimension];
+    axes[padded[k]].var = r[dimension];
+    axes[padded[k]].extent = *Halide::Internal::as_const_int(region[k].extent);
   }
-  Indices source = target;
-  for (size_t i = 0; i < vars.size(); ++i) source[i] = source[i] - static_cast<int>(op.before[i]);
-  at_out(out, target) = at(b.inputs[0], source);
+  at_out(out, target) = source(target);
   schedule_loops(out.update(), axes, b.lanes, {.cost = 2, .pure = false});
   return out;
 }

@@ -18,8 +18,9 @@ auto catching(const KernelSpec& spec, Job job) -> decltype(job()) {
   }
 }
 
-// A kernel never allocates: its scratch lies on the stack, with a size known now. Halide puts other
-// scratch on the stack too while it is small.
+// A kernel never allocates: its scratch lies on the stack, with a size known now. Halide puts
+// scratch there that is small, and of any size where it is stored in Register (but not where it is
+// stored in Stack).
 class FindsHeapAllocation : public Halide::Internal::IRVisitor {
  public:
   std::string found;
@@ -27,12 +28,10 @@ class FindsHeapAllocation : public Halide::Internal::IRVisitor {
  private:
   using IRVisitor::visit;
   void visit(const Halide::Internal::Allocate* op) override {
-    using Halide::MemoryType;
     constexpr int64_t k_small = 16 << 10;
     const int64_t bytes = int64_t{op->constant_allocation_size()} * op->type.bytes();
-    const bool on_stack =
-        op->memory_type == MemoryType::Stack || op->memory_type == MemoryType::Register;
-    if (bytes == 0 || (!on_stack && bytes > k_small)) found = op->name;
+    const bool in_register = op->memory_type == Halide::MemoryType::Register;
+    if (bytes == 0 || (!in_register && bytes > k_small)) found = op->name;
     IRVisitor::visit(op);
   }
 };

@@ -26,7 +26,7 @@ Status convert_constant(Node& node) {
 
 Status convert_constant_of_shape(Node& node) {
   TRY(const Shape shape, node.ints(0, "shape"));
-  TRY_OK(checked_count(shape, k_most_known_elements));
+  TRY_OK(checked_count(shape, k_most_made_elements));
   Known one = known_floats({1}, {0.0f});
   if (const auto* a = node.attribute("value")) {
     auto loaded = load_tensor(a->t(), node.state().folder);
@@ -54,7 +54,7 @@ Status convert_range(Node& node) {
   };
   const double start = number(0), step = number(2);
   const double count = std::max(0.0, std::ceil((number(1) - start) / step));
-  if (!(step != 0) || !(count <= static_cast<double>(k_most_known_elements))) {
+  if (!(step != 0) || !(count <= static_cast<double>(k_most_made_elements))) {
     return error("start, limit and delta make no list of numbers");
   }
   const auto n = static_cast<int64_t>(count);

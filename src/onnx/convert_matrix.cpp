@@ -35,7 +35,7 @@ Result<Constant> row_bias(const Node& node, float beta, int64_t m) {
   if (!one_row || (count != 1 && count != m)) return Constant();
   const Constant values = scaled(c, beta);
   if (count == m) return constant({m}, values->data);
-  TRY_OK(checked_count({m}, k_most_known_elements));
+  TRY_OK(checked_count({m}, k_most_made_elements));
   return constant({m}, std::vector<float>(m, values->data[0]));
 }
 

@@ -184,8 +184,7 @@ Status convert_transpose(Node& node) {
     shape.push_back(x[d]);
     strides.push_back(own[d]);
   }
-  const std::vector<int64_t> index = strided_indices(shape, strides);
-  return node.set(0, take(node.known_value(0), shape, index));
+  return node.set(0, take_strided(node.known_value(0), shape, strides));
 }
 
 Status convert_expand(Node& node) {

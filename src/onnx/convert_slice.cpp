@@ -53,8 +53,7 @@ Status finish_slice(Node& node, int output, const Shape& x, const std::vector<Ra
     offset += slice.starts[d] * strides[d];
     strides[d] *= slice.steps[d];
   }
-  const std::vector<int64_t> index = strided_indices(slice.shape, strides, offset);
-  return node.set(output, take(node.known_value(0), slice.shape, index));
+  return node.set(output, take_strided(node.known_value(0), slice.shape, strides, offset));
 }
 
 std::vector<Range> whole(const Shape& x) {
@@ -128,7 +127,7 @@ Status gather_known(Node& node, int axis, const Shape& x, const std::vector<int6
   Shape shape(x.begin(), x.begin() + axis);
   shape.insert(shape.end(), index.shape.begin(), index.shape.end());
   shape.insert(shape.end(), x.begin() + axis + 1, x.end());
-  TRY_OK(checked_count(shape, k_most_known_elements));
+  TRY_OK(checked_count(shape, k_most_made_elements));
   const int64_t outer = element_count(Shape(x.begin(), x.begin() + axis));
   const int64_t inner = element_count(Shape(x.begin() + axis + 1, x.end()));
   std::vector<int64_t> from;

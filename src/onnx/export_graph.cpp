@@ -140,8 +140,8 @@ class GraphExporter {
     }
   }
 
-  // An output that is an input, a constant or another output goes through an Identity of its own. A constant
-  // gives up its name for it, so that the output keeps the name that callers know.
+  // An output that is an input, a constant or another output goes through an Identity of its own. A
+  // constant gives up its name for it, so that the output keeps the name that callers know.
   void name_outputs() {
     std::set<ValueId> direct, literals;
     for (const Layer& layer : network_.layers) {
@@ -279,8 +279,12 @@ class GraphExporter {
         return std::string(node.output(0));
       }
       case Kind::prelu: {
-        Shape shape = a.slope->shape;
-        if (element_count(shape) > 1) shape.resize(rank - 1, 1);
+        // One element broadcasts to any rank as a scalar; [C] aligns with dimension 1.
+        Shape shape;
+        if (element_count(a.slope->shape) > 1) {
+          shape = a.slope->shape;
+          shape.resize(rank - 1, 1);
+        }
         TRY(const std::string slope, constant_name("slope", a.slope, shape));
         return std::string(put("PRelu", {x, slope}).output(0));
       }

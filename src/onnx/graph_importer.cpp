@@ -12,9 +12,13 @@ namespace emulsion {
 
 namespace {
 
-// Beyond this, layers whose inputs are all constant stay layers.
-constexpr int64_t k_most_folded_multiplies = 1'000'000'000;
-constexpr int64_t k_most_folded_elements = int64_t{1} << 24;
+// Of a layer whose inputs are all constant, whether its value is worked out now: not what real
+// files never have and would be slow.
+bool worth_folding(const Op& op, const Shape& shape) {
+  constexpr int64_t k_most_folded_elements = int64_t{1} << 24;
+  return !std::holds_alternative<Conv>(op) && !std::holds_alternative<Dense>(op) &&
+         !std::holds_alternative<Pool>(op) && element_count(shape) <= k_most_folded_elements;
+}
 
 std::string node_title(const onnx::NodeProto& proto) {
   if (!proto.name().empty()) return fmt::format("node '{}'", proto.name());
@@ -220,10 +224,7 @@ class GraphImporter {
     const auto& layers = state_.network.layers;
     for (size_t i = node.first_layer(); i < layers.size(); ++i) {
       const Layer& layer = layers[i];
-      if (multiplies(layer.op, state_.network.shape(layer.output)) > k_most_folded_multiplies ||
-          element_count(state_.network.shape(layer.output)) > k_most_folded_elements) {
-        return ok();
-      }
+      if (!worth_folding(layer.op, state_.network.shape(layer.output))) return ok();
       std::vector<Tensor> inputs;
       for (const ValueId id : layer.inputs) {
         if (!known.contains(id)) known[id] = *literal_value(id);

@@ -28,6 +28,8 @@ struct GraphState {
   std::set<std::string, std::less<>> taken;  // every value's name
   std::set<std::string, std::less<>> layer_names;
 
+  int64_t made_elements = 0;  // of known tensors that nodes gave
+
   // The import of the same file with the batch that is written in it, when another one was asked
   // for: what tells a batch that is baked into a constant. Null otherwise.
   const GraphState* baked = nullptr;

@@ -12,8 +12,8 @@
 namespace emulsion {
 
 struct ImportOptions {
-  // Shapes by input name ("" is the only input); a symbolic or missing dimension needs one unless it
-  // is the batch (then 1).
+  // Shapes by input name ("" is the only input); a symbolic or missing dimension needs one unless
+  // it is the batch (then 1).
   std::map<std::string, Shape> shapes;
 };
 

@@ -44,6 +44,23 @@ std::vector<T> taken(const std::vector<T>& values, const std::vector<int64_t>& i
   return result;
 }
 
+// f(offset + sum(i[d] strides[d])) for every i of shape, row-major.
+template <class F>
+void for_each_index(const Shape& shape, const std::vector<int64_t>& strides, int64_t offset, F f) {
+  Shape at(shape.size(), 0);
+  int64_t index = offset;
+  const int64_t count = element_count(shape);
+  for (int64_t i = 0; i < count; ++i) {
+    f(index);
+    for (size_t d = shape.size(); d-- > 0;) {
+      index += strides[d];
+      if (++at[d] < shape[d]) break;
+      index -= strides[d] * shape[d];
+      at[d] = 0;
+    }
+  }
+}
+
 }  // namespace
 
 Known known_floats(Shape shape, std::vector<float> values, int type) {
@@ -111,22 +128,24 @@ Known take(const Known& x, Shape shape, const std::vector<int64_t>& index) {
   return known_ints(std::move(shape), taken(*x.ints, index), x.type);
 }
 
-std::vector<int64_t> strided_indices(const Shape& shape, const std::vector<int64_t>& strides,
-                                     int64_t offset) {
-  std::vector<int64_t> result;
-  const int64_t count = element_count(shape);
-  result.reserve(count);
-  Shape at(shape.size(), 0);
-  int64_t index = offset;
-  for (int64_t i = 0; i < count; ++i) {
-    result.push_back(index);
-    for (size_t d = shape.size(); d-- > 0;) {
-      index += strides[d];
-      if (++at[d] < shape[d]) break;
-      index -= strides[d] * shape[d];
-      at[d] = 0;
-    }
+Known take_strided(const Known& x, Shape shape, const std::vector<int64_t>& strides,
+                   int64_t offset) {
+  if (x.is_float()) {
+    std::vector<float> values(element_count(shape));
+    float* out = values.data();
+    for_each_index(shape, strides, offset, [&](int64_t i) { *out++ = x.floats->data[i]; });
+    return known_floats(std::move(shape), std::move(values), x.type);
   }
+  std::vector<int64_t> values(element_count(shape));
+  int64_t* out = values.data();
+  for_each_index(shape, strides, offset, [&](int64_t i) { *out++ = (*x.ints)[i]; });
+  return known_ints(std::move(shape), std::move(values), x.type);
+}
+
+std::vector<int64_t> strided_indices(const Shape& shape, const std::vector<int64_t>& strides) {
+  std::vector<int64_t> result(element_count(shape));
+  int64_t* out = result.data();
+  for_each_index(shape, strides, 0, [&](int64_t i) { *out++ = i; });
   return result;
 }
 
@@ -150,7 +169,7 @@ Result<Shape> broadcast_shape(const Shape& a, const Shape& b) {
 }
 
 Result<Known> broadcast_to(const Known& x, const Shape& shape) {
-  TRY_OK(checked_count(shape, k_most_known_elements));
+  TRY_OK(checked_count(shape, k_most_made_elements));
   TRY(const Shape common, broadcast_shape(x.shape, shape));
   if (common != shape) {
     return error("shape {} does not broadcast to {}", to_text(x.shape), to_text(shape));
@@ -159,7 +178,7 @@ Result<Known> broadcast_to(const Known& x, const Shape& shape) {
   std::vector<int64_t> strides(shape.size(), 0);
   const size_t lead = shape.size() - x.shape.size();
   for (size_t d = 0; d < x.shape.size(); ++d) strides[lead + d] = x.shape[d] == 1 ? 0 : own[d];
-  return take(x, shape, strided_indices(shape, strides));
+  return take_strided(x, shape, strides);
 }
 
 Known reshaped(const Known& x, Shape shape) {

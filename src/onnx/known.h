@@ -11,9 +11,13 @@
 
 namespace emulsion {
 
-// Beyond this a tensor is taken for a mistake: 8 GiB of float32 at run time, 1 GiB while importing.
+// Beyond these a file is taken for a mistake, or for an attack: elements of one tensor at run time
+// and in a file (8 GiB), of one that is computed or made from nothing while importing, and of all
+// of those together.
 inline constexpr int64_t k_most_elements = int64_t{1} << 31;
 inline constexpr int64_t k_most_known_elements = int64_t{1} << 28;
+inline constexpr int64_t k_most_made_elements = int64_t{1} << 24;
+inline constexpr int64_t k_most_known_in_all = int64_t{1} << 30;
 
 struct Known {
   int type = onnx::TensorProto::FLOAT;  // TensorProto.DataType, as in the file
@@ -37,9 +41,11 @@ Result<int64_t> checked_count(const Shape& shape, int64_t most);
 
 // Elements index[0], index[1], ... of x under another shape.
 Known take(const Known& x, Shape shape, const std::vector<int64_t>& index);
-// offset + sum(i[d] strides[d]) for every i of shape, row-major.
-std::vector<int64_t> strided_indices(const Shape& shape, const std::vector<int64_t>& strides,
-                                     int64_t offset = 0);
+// Element i of the result is x's element offset + sum(i[d] strides[d]), for i in shape.
+Known take_strided(const Known& x, Shape shape, const std::vector<int64_t>& strides,
+                   int64_t offset = 0);
+// The same sums as a list, row-major.
+std::vector<int64_t> strided_indices(const Shape& shape, const std::vector<int64_t>& strides);
 std::vector<int64_t> row_major_strides(const Shape& shape);
 
 // NumPy broadcasting.

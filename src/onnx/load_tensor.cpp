@@ -208,7 +208,7 @@ Result<Known> load_tensor(const onnx::TensorProto& tensor, const std::filesystem
     return error("element type {} is not supported; float32 is", type_name(type));
   }
   const Shape shape(tensor.dims().begin(), tensor.dims().end());
-  TRY(const int64_t count, checked_count(shape, k_most_known_elements));
+  TRY(const int64_t count, checked_count(shape, k_most_elements));
   const int64_t bytes = count * bytes_per_element(type);
   if (tensor.has_segment()) return error("tensors in segments are not supported");
 

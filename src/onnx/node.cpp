@@ -233,6 +233,11 @@ Status Node::set(int output, ValueId id) {
 }
 
 Status Node::set(int output, Known known) {
+  state_.made_elements += element_count(known.shape);
+  if (state_.made_elements > k_most_known_in_all) {
+    return error("the constants that follow from others have more than {} elements in all",
+                 k_most_known_in_all);
+  }
   Imported result;
   result.known = std::move(known);
   return set(output, std::move(result));

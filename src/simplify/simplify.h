@@ -16,8 +16,9 @@ struct SimplifyPass {
 // In the order they run.
 const std::vector<SimplifyPass>& simplify_passes();
 
-// All passes in order, until nothing changes. The network must verify(); it does so after each pass. What is
-// done depends on structure alone, not on weights (save where folding would overflow).
+// All passes in order, until nothing changes. The network must verify(); it does so after each
+// pass. What is done depends on structure alone, not on weights (save where folding would
+// overflow).
 Network simplify(const Network& network);
 
 }  // namespace emulsion

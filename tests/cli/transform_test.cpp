@@ -113,7 +113,8 @@ TEST(Transform, PutsBackANormThatWasFoldedAwayOnlyWithData) {
   const Workplace place(tiny_folded());
   const auto norms = [&] {
     int count = 0;
-    for (const Layer& layer : import_onnx(place.output())->layers) {
+    const Network network = *import_onnx(place.output());
+    for (const Layer& layer : network.layers) {
       count += std::holds_alternative<BatchNorm>(layer.op);
     }
     return count;

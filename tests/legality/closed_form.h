@@ -39,7 +39,7 @@ Array<T> closed_form_images(int64_t batch = 4, int64_t size = 8) {
   const std::vector<double> values = closed_form(element_count(images.shape), 50);
   const std::vector<T> row_major(values.begin(), values.end());
   copy_strided(images.shape, images.data.data(), array_strides(images.shape), row_major.data(),
-               row_major_strides(images.shape));
+               onnx_order_strides(images.shape));
   return images;
 }
 

@@ -136,8 +136,8 @@ TEST_F(KernelEngineTest, TrainingKernelsAreThoseThatScoringRuns) {
   for (size_t i = 0; i < minibatch.images.data.size(); ++i) {
     minibatch.images.data[i] = static_cast<float>(RandomStream(2).normal(i));
   }
-  for (const TrainingNetwork* network : {&training, &*candidate}) {
-    const auto score = fisher_score(*network, minibatch, 3, engine);
+  for (const TrainingNetwork& network : {training, *candidate}) {
+    const auto score = fisher_score(network, minibatch, 3, engine);
     ASSERT_TRUE(score.ok()) << score.error().message;
     EXPECT_GT(score->total, 0);
   }

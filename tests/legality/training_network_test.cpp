@@ -49,7 +49,8 @@ struct Made {
 std::string ops_of(const TrainingNetwork& training) {
   std::string text;
   for (const Layer& layer : training.network.layers) {
-    text += (text.empty() ? "" : " ") + std::string(op_name(layer.op));
+    if (!text.empty()) text += ' ';
+    text += op_name(layer.op);
   }
   return text;
 }

@@ -51,6 +51,13 @@ TEST(EvaluateConv, StridesAndDilates) {
   EXPECT_THAT(run(conv, {counting({1, 1, 3, 6})}), ElementsAre(301, 604, 1513, 1816));
 }
 
+TEST(EvaluateConv, StridesOverOneColumn) {
+  Conv conv;
+  conv.stride = {1, 2};
+  conv.weight = constant({1, 1, 1, 1}, {1});
+  EXPECT_THAT(run(conv, {counting({1, 1, 3, 1})}), ElementsAre(1, 2, 3));
+}
+
 TEST(EvaluateConv, KeepsGroupsApart) {
   Conv conv;
   conv.groups = 2;

@@ -1,8 +1,8 @@
 """Exports a torchvision network with random weights as its users do, with an input and the expected outputs.
 
-usage: export_torchvision.py MODEL OPSET SIZE FOLDER
+usage: export_torchvision.py MODEL OPSET SIZE BATCH FOLDER
 
-FOLDER gets model.onnx (traced with one image of SIZE by SIZE, batch 1 baked in), input.npy (two images),
+FOLDER gets model.onnx (traced with one image of SIZE by SIZE; BATCH is "baked" or "symbolic"), input.npy (two images),
 one.npy (ONNX Runtime's output for the first image) and two.npy (torch's output for both).
 """
 
@@ -19,7 +19,8 @@ warnings.filterwarnings("ignore")
 
 
 def main():
-    name, opset, size, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), pathlib.Path(sys.argv[4])
+    name, opset, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    symbolic, folder = sys.argv[4] == "symbolic", pathlib.Path(sys.argv[5])
     torch.manual_seed(1)
     torch.set_num_threads(1)
     model = getattr(torchvision.models, name)(weights=None)
@@ -32,7 +33,15 @@ def main():
     model.eval()
     images = torch.randn(2, 3, size, size)
     path = folder / "model.onnx"
-    torch.onnx.export(model, images[:1], str(path), opset_version=opset, input_names=["image"], output_names=["scores"])
+    torch.onnx.export(
+        model,
+        images[:1],
+        str(path),
+        opset_version=opset,
+        input_names=["image"],
+        output_names=["scores"],
+        dynamic_axes={"image": {0: "batch"}} if symbolic else None,
+    )
     with torch.no_grad():
         two = model(images).numpy()
     options = onnxruntime.SessionOptions()

@@ -42,8 +42,8 @@ TEST(RoundTrip, ComputesTheSame) {
   }
 }
 
-// Prologues, epilogues and dense layers of higher rank come back as layers of their own, and what follows from
-// constants as constants; from then on nothing changes any more, weights included.
+// Prologues, epilogues and dense layers of higher rank come back as layers of their own, and what
+// follows from constants as constants; from then on nothing changes any more, weights included.
 TEST(RoundTrip, SettlesToTheSameTextAndWeights) {
   for (int seed = 0; seed < k_networks; ++seed) {
     const Network once = round_trip(round_trip(random_network(seed)));

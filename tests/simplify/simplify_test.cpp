@@ -204,15 +204,15 @@ TEST(SimplifyPass, BatchNormsToAffine) {
 }
 
 TEST(SimplifyPass, FoldDenseBias) {
-#define ROW "input %0 : 2x3x5\n"
+#define ROW "input %0 : 2x4x5\n"
   expect_pass("fold_dense_bias",
               {{"a literal along the last dimension",
-                ROW "%1 = dense weight=[4x5] <- %0 : 2x3x4\n%2 = literal value=[4] : 4\n"
-                    "%3 = binary kind=add act=relu <- %2 %1 : 2x3x4\noutput %3",
-                ROW "%1 = dense weight=[4x5] bias=[4] act=relu <- %0 : 2x3x4\noutput %1"},
+                ROW "%1 = dense weight=[4x5] <- %0 : 2x4x4\n%2 = literal value=[4] : 4\n"
+                    "%3 = binary kind=add act=relu <- %2 %1 : 2x4x4\noutput %3",
+                ROW "%1 = dense weight=[4x5] bias=[4] act=relu <- %0 : 2x4x4\noutput %1"},
                {"not another literal",
-                ROW "%1 = dense weight=[4x5] <- %0 : 2x3x4\n%2 = literal value=[3x1] : 3x1\n"
-                    "%3 = binary kind=add <- %1 %2 : 2x3x4\noutput %3",
+                ROW "%1 = dense weight=[4x5] <- %0 : 2x4x4\n%2 = literal value=[4x1] : 4x1\n"
+                    "%3 = binary kind=add <- %1 %2 : 2x4x4\noutput %3",
                 nullptr}});
 }
 

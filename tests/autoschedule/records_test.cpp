@@ -1,0 +1,48 @@
+#include "autoschedule/records.h"
+
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+
+namespace emulsion {
+namespace {
+
+class RecordsTest : public ::testing::Test {
+ protected:
+  TemporaryDirectory folder_;
+  std::filesystem::path path_ = folder_.path() / "records.jsonl";
+};
+
+TEST_F(RecordsTest, AreReadBackAsWritten) {
+  auto records = Records::open(path_, 1);
+  ASSERT_TRUE(records.ok());
+  ASSERT_TRUE(records->add("k_1", KernelTime{0.1, 0.25, 0.3, 1.0 / 3, 42}).ok());
+  ASSERT_TRUE(records->add("n_1", NetworkRecord{1, 2, 3, 4}).ok());
+  const auto again = Records::open(path_, 1);
+  ASSERT_TRUE(again.ok()) << again.error().message;
+  ASSERT_TRUE(again->kernel("k_1").has_value());
+  EXPECT_EQ(again->kernel("k_1")->cold_median_ms, 1.0 / 3);
+  EXPECT_EQ(again->kernel("k_1")->calls, 42);
+  EXPECT_EQ(again->network("n_1")->original_median_ms, 4);
+  EXPECT_FALSE(again->kernel("k_2").has_value());
+}
+
+TEST_F(RecordsTest, OfOtherMachinesAndThreadsDoNotCount) {
+  auto records = Records::open(path_, 1);
+  ASSERT_TRUE(records->add("k_1", KernelTime{}).ok());
+  EXPECT_FALSE(Records::open(path_, 2)->kernel("k_1").has_value());
+  std::string text = *read_file(path_);
+  text.replace(text.find(machine_fingerprint()), 3, "xyz");
+  ASSERT_TRUE(write_file(path_, text).ok());
+  EXPECT_FALSE(Records::open(path_, 1)->kernel("k_1").has_value());
+}
+
+TEST_F(RecordsTest, ALineThatIsNoRecordIsNamed) {
+  ASSERT_TRUE(write_file(path_, "{\"threads\":1}\n").ok());
+  const auto records = Records::open(path_, 1);
+  ASSERT_FALSE(records.ok());
+  EXPECT_NE(records.error().message.find("line 1"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace emulsion

@@ -1,0 +1,126 @@
+// Schedules written by hand: every one that is accepted computes the conv, every other is refused
+// with the reason, and none crashes.
+#include <gmock/gmock.h>
+
+#include "conv_harness.h"
+#include "lower/algorithm.h"
+#include "lower/lower.h"
+
+namespace emulsion {
+namespace {
+
+using testing::HasSubstr;
+
+const ConvCase k_odd{.input = {2, 12, 7, 5}, .co = 20, .residual = true};
+
+class HandWritten : public testing::TestWithParam<const char*> {};
+
+TEST_P(HandWritten, ComputesTheConv) {
+  check_conv(k_odd, "direct", GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , HandWritten,
+    testing::Values("unroll kx",  // the plain loops
+                    "vectorize co 16", "vectorize co 8; parallel n", "vectorize co",
+                    "tile co 16; vectorize coi 8; unroll coi; tile x 2; unroll xi",
+                    "tile x 5; tile y 2; tile co 8; vectorize coi; unroll xi; unroll yi",
+                    // Sums kept in memory between two parts of the input channels.
+                    "split ci 4; interchange ci y; tile co 8; vectorize coi",
+                    // All reductions outside everything.
+                    "interchange n ci; interchange g ky; interchange co kx; vectorize co 4",
+                    "split ci 6; interchange cii kx; split cii 2; unroll ciii; vectorize co 8",
+                    "split y 4; split yi 2; parallel y; vectorize co 4",
+                    "split x 2; split x 2; vectorize co 4",
+                    "interchange co x; vectorize co 4; parallel y", "tile n 2; vectorize co 8"));
+
+class TemplateSchedule : public testing::TestWithParam<ConvCase> {};
+
+TEST_P(TemplateSchedule, IsAcceptedAndTheDefaultIsFirst) {
+  for (const char* target : {"x86-64-linux-avx512_skylake", "x86-64-linux-avx-avx2-f16c-fma-sse41",
+                             "x86-64-linux", "arm-64-linux"}) {
+    KernelSpec spec = GetParam().spec();
+    spec.target = *resolve_target(target);
+    for (const Algorithm& algorithm : algorithms()) {
+      std::string reason;
+      if (!algorithm.applies(spec, &reason)) continue;
+      spec.algorithm = algorithm.name;
+      const std::vector<std::string> schedules = algorithm.schedules(spec);
+      ASSERT_FALSE(schedules.empty());
+      EXPECT_LE(schedules.size(), 24u);
+      EXPECT_EQ(schedules.front(), algorithm.default_schedule(spec));
+      for (const std::string& schedule : schedules) {
+        spec.schedule = schedule;
+        const auto full = completed(spec);
+        EXPECT_TRUE(full.ok()) << full.error().message;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , TemplateSchedule,
+    testing::Values(ConvCase{}, k_odd, ConvCase{.input = {1, 64, 56, 56}, .co = 64},
+                    ConvCase{.input = {1, 512, 7, 7}, .co = 512},
+                    ConvCase{.input = {1, 1, 1, 1}, .co = 1},
+                    ConvCase{.input = {4, 3, 31, 33}, .co = 17, .kernel = {7, 7}, .stride = {2, 2}},
+                    ConvCase{.input = {1, 96, 14, 14}, .co = 96, .groups = 96},
+                    ConvCase{.input = {1, 3, 5, 5}, .co = 3, .groups = 3},
+                    ConvCase{
+                        .input = {2, 40, 9, 9}, .co = 24, .kernel = {1, 1}, .pad = {0, 0, 0, 0}},
+                    ConvCase{.input = {1, 32, 8, 8}, .co = 64, .groups = 8}));
+
+// The last of the alternatives differ most from the default.
+TEST(LastTemplateSchedule, ComputesTheConv) {
+  for (const ConvCase& c :
+       {k_odd, ConvCase{.input = {1, 32, 6, 9}, .co = 48, .kernel = {1, 1}, .pad = {0, 0, 0, 0}},
+        ConvCase{.input = {1, 40, 6, 9}, .co = 40, .groups = 40}}) {
+    KernelSpec spec = *completed([&] {
+      KernelSpec s = c.spec();
+      s.target = *resolve_target("host");
+      return s;
+    }());
+    spec.schedule = find_algorithm(spec.algorithm)->schedules(spec).back();
+    check_conv(spec);
+  }
+}
+
+struct Refused {
+  const char* algorithm;
+  const char* schedule;
+  const char* why;
+};
+
+class Schedule : public testing::TestWithParam<Refused> {};
+
+TEST_P(Schedule, IsRefusedWithTheReason) {
+  KernelSpec spec = k_odd.spec();
+  if (std::string(GetParam().algorithm) == "depthwise")
+    spec = ConvCase{.input = {1, 12, 7, 7}, .co = 12, .groups = 12}.spec();
+  if (std::string(GetParam().algorithm) == "pointwise")
+    spec = ConvCase{.input = {1, 12, 7, 7}, .co = 12, .kernel = {1, 1}, .pad = {0, 0, 0, 0}}.spec();
+  spec.target = *resolve_target("host");
+  spec.algorithm = GetParam().algorithm;
+  spec.schedule = GetParam().schedule;
+  const auto full = completed(spec);
+  ASSERT_FALSE(full.ok());
+  EXPECT_THAT(full.error().message, HasSubstr(GetParam().why));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , Schedule,
+    testing::Values(Refused{"direct", "tile x 8", "a tile of 8 is larger than x's 5 iterations"},
+                    Refused{"direct", "nonsense", "no step is called 'nonsense'"},
+                    Refused{"direct", "group 2", "changes what is computed"},
+                    Refused{"direct", "vectorize x 4", "this algorithm vectorizes co, not x"},
+                    Refused{"direct", "split x 2; interchange x xi; interchange x ci",
+                            "of which it is a part"},
+                    Refused{"direct", "tile co 4096; tile n 2; tile y 7; tile x 5", "sums"},
+                    Refused{"direct", "unroll co; unroll y; unroll x", "copies"},
+                    Refused{"depthwise", "vectorize co", "this algorithm vectorizes g, not co"},
+                    Refused{"depthwise", "tile g 16; vectorize gi",
+                            "a tile of 16 is larger than g's 12 iterations"},
+                    Refused{"pointwise", "tile y 2", "larger than y's 1 iterations"}));
+
+}  // namespace
+}  // namespace emulsion

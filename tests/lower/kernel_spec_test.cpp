@@ -1,0 +1,134 @@
+// A kernel's key: what enters it, and that its text is read back. Choosing and refusing an
+// algorithm.
+#include "lower/kernel_spec.h"
+
+#include <gmock/gmock.h>
+
+#include "conv_harness.h"
+#include "lower/algorithm.h"
+#include "lower/lower.h"
+
+namespace emulsion {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+KernelSpec spec_of(const ConvCase& c) {
+  KernelSpec spec = c.spec();
+  spec.target = "x86-64-linux-avx-avx2-f16c-fma-sse41";
+  return *completed(spec);
+}
+
+TEST(KernelSpec, TextRoundTrips) {
+  const KernelSpec spec =
+      spec_of({.residual = true, .activation = Activation{Activation::Kind::relu}});
+  const auto read = parse_kernel_spec(to_text(spec));
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(to_text(*read), to_text(spec));
+  EXPECT_EQ(kernel_name(*read), kernel_name(spec));
+  EXPECT_THAT(kernel_name(spec), StartsWith("k_"));
+}
+
+TEST(KernelSpec, KeyIgnoresValuesAndParents) {
+  KernelSpec spec = spec_of({});
+  const std::string name = kernel_name(spec);
+  std::get<Conv>(spec.op).weight = abstract_constant({16, 16, 3, 3});
+  spec.inputs[0].parent = 7;
+  spec.inputs[0].parent_offset = 128;
+  EXPECT_EQ(kernel_name(spec), name);
+}
+
+TEST(KernelSpec, KeyHoldsAllElse) {
+  const KernelSpec spec = spec_of({});
+  std::vector<KernelSpec> others(6, spec);
+  others[0].algorithm = "other";
+  others[1].schedule += "; unroll ci";
+  others[2].target = "x86-64-linux";
+  others[3].inputs[0].strides[0] += 64;
+  others[4].output.rim = {1, 1, 1, 1};
+  std::get<Conv>(others[5].op).epilogue.activation = Activation{Activation::Kind::relu};
+  for (const KernelSpec& other : others) EXPECT_NE(kernel_name(other), kernel_name(spec));
+}
+
+TEST(KernelSpec, RefusesTextOfAnotherBuildAndDamagedText) {
+  const std::string text = to_text(spec_of({}));
+  EXPECT_FALSE(parse_kernel_spec("").ok());
+  EXPECT_FALSE(
+      parse_kernel_spec("kernel halide=1 lower=0\n" + text.substr(text.find('\n') + 1)).ok());
+  EXPECT_FALSE(parse_kernel_spec(text + "colour blue\n").ok());
+  EXPECT_FALSE(parse_kernel_spec(text.substr(0, text.find("op "))).ok());
+}
+
+TEST(Completed, ChoosesTheMostSpecialAlgorithm) {
+  EXPECT_EQ(spec_of({}).algorithm, "direct");
+  EXPECT_EQ(spec_of({.kernel = {1, 1}, .pad = {0, 0, 0, 0}}).algorithm, "pointwise");
+  EXPECT_EQ(spec_of({.kernel = {1, 1}, .stride = {2, 2}, .pad = {0, 0, 0, 0}}).algorithm, "direct");
+  EXPECT_EQ(spec_of({.groups = 16}).algorithm, "depthwise");
+  EXPECT_EQ(spec_of({.co = 32, .groups = 16}).algorithm, "direct");
+}
+
+struct Refused {
+  const char* algorithm;
+  ConvCase conv;
+  const char* why;
+};
+
+class Algorithms : public testing::TestWithParam<Refused> {};
+
+TEST_P(Algorithms, RefuseWithTheReason) {
+  KernelSpec spec = GetParam().conv.spec();
+  spec.algorithm = GetParam().algorithm;
+  spec.target = "x86-64-linux";
+  const auto full = completed(spec);
+  ASSERT_FALSE(full.ok());
+  EXPECT_THAT(full.error().message, HasSubstr(GetParam().why));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , Algorithms,
+    testing::Values(
+        Refused{"fast", {}, "no algorithm is called 'fast'; there are: depthwise pointwise direct"},
+        Refused{"pointwise", {}, "the kernel is 3x3, not 1x1"},
+        Refused{"pointwise",
+                {.kernel = {1, 1}, .stride = {2, 1}, .pad = {0, 0, 0, 0}},
+                "the stride is 2x1"},
+        Refused{"pointwise", {.kernel = {1, 1}}, "it has padding"},
+        Refused{"depthwise", {}, "are not one each"},
+        Refused{"depthwise", {.co = 32, .groups = 16}, "are not one each"},
+        Refused{"direct",
+                {.more_rim = {0, -1, 0, 0}},
+                "the input's rim 1,0,1,1 is smaller than the padding"}));
+
+TEST(ConvAlgorithms, RefuseImagesStoredRowMajor) {
+  KernelSpec spec = ConvCase{}.spec();
+  spec.output = row_major(spec.output.shape);
+  spec.algorithm = "direct";
+  spec.target = "x86-64-linux";
+  EXPECT_THAT(completed(spec).error().message, HasSubstr("not stored channels innermost"));
+}
+
+TEST(Targets, AreNamedCanonicallyOrRefused) {
+  EXPECT_EQ(*resolve_target("x86-64-linux-fma-avx2-avx-sse41-f16c-no_asserts"),
+            "x86-64-linux-avx-avx2-f16c-fma-sse41");
+  EXPECT_THAT(resolve_target("host").value(), HasSubstr("-64-"));
+  EXPECT_EQ(*resolve_target(*resolve_target("host")), *resolve_target("host"));
+  EXPECT_THAT(resolve_target("").error().message, HasSubstr("empty"));
+  EXPECT_THAT(resolve_target("vax").error().message, HasSubstr("not a Halide target"));
+  EXPECT_THAT(resolve_target("x86-64-linux,x86-64-linux-avx").error().message,
+              HasSubstr("not a list"));
+  EXPECT_THAT(resolve_target("x86-32-linux").error().message, HasSubstr("64-bit"));
+  EXPECT_THAT(resolve_target("x86-64-linux-cuda").error().message,
+              HasSubstr("cuda is not supported"));
+  EXPECT_THAT(resolve_target("hexagon-32-noos-hvx_128").error().message, HasSubstr("x86 and arm"));
+}
+
+TEST(Targets, HaveTheirVectorWidth) {
+  EXPECT_EQ(vector_width("x86-64-linux-avx512_skylake"), 16);
+  EXPECT_EQ(vector_width("x86-64-linux-avx-avx2-f16c-fma-sse41"), 8);
+  EXPECT_EQ(vector_width("x86-64-linux"), 4);
+  EXPECT_EQ(vector_width("arm-64-linux"), 4);
+}
+
+}  // namespace
+}  // namespace emulsion
