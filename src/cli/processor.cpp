@@ -24,6 +24,7 @@ const std::vector<FeatureFlags>& feature_flags() {
       {"avx2", {"avx2"}},
       {"fma", {"fma"}},
       {"f16c", {"f16c"}},
+      {"avxvnni", {"avx_vnni"}},
       {"avx512", {"avx512f", "avx512cd"}},
       {"avx512_skylake", {"avx512f", "avx512cd", "avx512vl", "avx512bw", "avx512dq"}},
       {"avx512_cannonlake",

@@ -59,6 +59,20 @@ Status stage(const fs::path& path, const std::string& content) {
   return ok();
 }
 
+// A library is linked with this machine's tools; for another kind of machine there is --emit-only.
+Status check_target(const std::string& target, const CompileOptions& options) {
+  if (target.starts_with("x86-64-linux")) return ok();
+  if (options.emit_only && target.starts_with("arm-64-linux")) return ok();
+  return error(
+      "target '{}': libraries are made for x86-64-linux; for arm-64-linux --emit-only writes what "
+      "to build one from",
+      target);
+}
+
+Error interruption() {
+  return {"interrupted; nothing was written", ExitCode::interrupted};
+}
+
 // The object of each distinct kernel, by C symbol.
 using Objects = std::map<std::string, fs::path>;
 
@@ -71,6 +85,7 @@ Result<Objects> compile_kernels(const PreparedNetwork& prepared, KernelCache& ca
       specs, [&](int done, int total) { bar.update(done, fmt::format("of {}", total)); });
   for (size_t i = 0; i < compiled.size(); ++i) {
     if (!compiled[i].ok()) {
+      if (compiled[i].error().code == ExitCode::interrupted) return interruption();
       const Layer& layer = prepared.laid_out.network.layers[prepared.calls[i].layer];
       return compiled[i].error().in(fmt::format("layer '{}'", layer.name));
     }
@@ -116,6 +131,7 @@ Result<CompiledNetwork> compile_network(const Network& network, const Plan& plan
   if (options.threads < 1 || options.threads > 256)
     return error("threads must be 1 to 256, not {}", options.threads);
   TRY(const std::string target, resolve_target(options.target));
+  TRY_OK(check_target(target, options));
   TRY_OK(make_directory(options.directory));
   TRY(const StagingFolder staging, StagingFolder::make(options.directory));
 
@@ -163,7 +179,7 @@ Result<CompiledNetwork> compile_network(const Network& network, const Plan& plan
     result.library = options.directory / library;
   }
   files.push_back("manifest.json");
-  if (interrupted()) return Error{"interrupted; nothing was written", ExitCode::interrupted};
+  if (interrupted()) return interruption();
   TRY_OK(staging.publish(files, options.directory));
   result.header = options.directory / header;
   result.driver = options.directory / source;

@@ -83,8 +83,9 @@ Status link_library(const std::vector<fs::path>& objects, const std::vector<std:
 }
 
 Status link_shared(const std::string& cc, const fs::path& library, const fs::path& shared_library) {
-  return run_tool({usable_cc(cc), "-shared", "-fuse-ld=lld", "-o", shared_library.string(), "-Wl,--whole-archive",
-                   library.string(), "-Wl,--no-whole-archive", "-lpthread", "-ldl", "-lm"});
+  return run_tool({usable_cc(cc), "-shared", "-fuse-ld=lld", "-o", shared_library.string(),
+                   "-Wl,--whole-archive", library.string(), "-Wl,--no-whole-archive", "-lpthread",
+                   "-ldl", "-lm"});
 }
 
 Result<bool> refers_to(const std::vector<fs::path>& objects, const std::string& symbol) {

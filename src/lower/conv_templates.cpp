@@ -166,8 +166,14 @@ std::vector<std::string> conv_schedules(const Nest& nest, const Machine& machine
   if (weight_bytes(nest) > machine.l2_bytes / 2) std::swap(orders[0], orders[1]);
   // Input channels a step: all of a few; otherwise two where nothing else shares the loop's cost.
   std::vector<int> unrolls{taps ? 1 : 2, taps ? 2 : 1};
-  if (nest.ci <= 4) unrolls = {static_cast<int>(nest.ci), 1};
   std::vector<ConvTile> tiles = tiles_by_speed(nest, machine);
+  if (nest.ci <= 4) {
+    unrolls = {static_cast<int>(nest.ci), 1};
+    // Compilers load the inputs of unrolled steps early, which needs registers that large tiles
+    // leave none of.
+    std::erase_if(tiles,
+                  [&](const ConvTile& t) { return t.vectors * t.y * t.x > machine.registers / 2; });
+  }
   if (tiles.size() > 6) tiles.resize(6);
   for (const TileOrder order : orders)
     for (const int unroll : unrolls)

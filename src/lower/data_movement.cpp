@@ -1,5 +1,6 @@
 // Copy, Literal, Concat, Slice, Pad, Reshape, Transpose and Resize: every output element is an
 // input element. Each is a map from output to input indices; move() makes a Func of it.
+#include <algorithm>
 #include <numeric>
 
 #include "lower/op_funcs.h"

@@ -33,7 +33,7 @@ Tile tile_of(int64_t outputs, int64_t depth, const TensorDescriptor& x, int lane
   for (const int64_t in_tile : {4, 5, 3, 6, 2, 1}) {
     if (in_tile > vectors) continue;
     const int64_t padded = (vectors + in_tile - 1) / in_tile * in_tile;
-    if (padded < least || (in_tile == 1 && vectors == 1)) {
+    if (padded < least) {
       best = in_tile;
       least = padded;
     }

@@ -2,8 +2,6 @@
 // that lie outside the image are moved onto the nearest tap inside it (max), or read the input's
 // zeroed rim or are multiplied away (average); Halide splits the loop over columns so that windows
 // inside the image pay for neither.
-#include <numeric>
-
 #include "lower/op_funcs.h"
 
 namespace emulsion {

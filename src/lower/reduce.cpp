@@ -1,6 +1,7 @@
 // ReduceMean and Softmax. A reduction runs down vectors of the output's elements where the
 // input's contiguous axis is kept, and along that axis in vectors of partial results where it is
 // the one to be reduced.
+#include <algorithm>
 #include <functional>
 
 #include "lower/op_funcs.h"
@@ -27,7 +28,7 @@ Expr combine(Reduction kind, const Expr& a, const Expr& b) {
 // Results above this size are computed again rather than kept on the stack.
 constexpr int64_t k_stack_bytes = 64 << 10;
 
-// The axes over which a reduction runs, for each the value at an index of it.
+// The value to be reduced at indices of the reduced axes.
 using Value = std::function<Expr(const Indices& reduced)>;
 
 RDom domain(const std::vector<int64_t>& extents, int64_t first_extent, int64_t first_min = 0) {
@@ -52,8 +53,7 @@ class LineReduction {
   // extents: of the reduced axes, the contiguous one first; value takes indices in this order.
   LineReduction(const std::string& name, Reduction kind, const Vars& kept,
                 const std::vector<int64_t>& extents, int lanes, const Value& value)
-      : kept_(kept),
-        lanes_(static_cast<int>(std::min<int64_t>(lanes, extents[0]))),
+      : lanes_(static_cast<int>(std::min<int64_t>(lanes, extents[0]))),
         partial_(name + "_partial"),
         total_(name) {
     Indices index = as_indices(kept);
@@ -98,7 +98,6 @@ class LineReduction {
   }
 
  private:
-  Vars kept_;
   int lanes_;
   Func partial_, total_;
   Var lane_;

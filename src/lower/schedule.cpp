@@ -59,6 +59,13 @@ Result<ConvSchedule> conv_schedule(const Nest& nest, const ScheduleRules& rules)
       if (!rules.channels_padded && loop.iterator == name && loop.stride > 1 &&
           loop.stride > extent)
         return error("a tile of {} is larger than {}'s {} iterations", loop.stride, name, extent);
+  // Within a tile nothing may be done twice, as a ragged split does, and only channels may be
+  // padded.
+  for (const auto& [name, extent] : {std::pair{"n", nest.n}, std::pair{"g", nest.groups},
+                                     std::pair{"y", nest.y}, std::pair{"x", nest.x}})
+    if (schedule.tile(name) > extent)
+      return error("loops inside the reductions cover {} iterations of {}, which has {}",
+                   schedule.tile(name), name, extent);
   if (rules.channels_padded && nest.groups % schedule.tile("g") != 0)
     return error("a tile of {} groups does not divide the {} groups", schedule.tile("g"),
                  nest.groups);

@@ -33,7 +33,7 @@ Status convert_global_max_pool(Node& node) {
   if (shape.size() != 4) return error("input {} is not N x C x H x W", to_text(shape));
   Pool pool;
   for (int i = 0; i < 2; ++i) {
-    TRY(pool.kernel[i], checked_int(shape[2 + i], 1, int64_t{1} << 24, "the image's extent"));
+    TRY(pool.kernel[i], checked_int(shape[2 + i], 1, k_most_image, "the image's extent"));
   }
   TRY(const ValueId x, node.value(0));
   return node.finish(pool, {x});

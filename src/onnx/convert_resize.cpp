@@ -3,12 +3,11 @@
 
 #include "onnx/convert.h"
 #include "onnx/nearest_index.h"
+#include "onnx/window.h"
 
 namespace emulsion {
 
 namespace {
-
-constexpr int64_t k_most_image = int64_t{1} << 24;
 
 struct Target {
   Shape shape;                 // of the result

@@ -36,10 +36,12 @@ const std::vector<OpRow>& op_table() {
     {"Div", 7, 22, convert_div, "", "values, constants, or integers of shape arithmetic"},
     {"Sum", 7, 22, convert_sum, "", "any number of operands, as a chain of additions"},
     {"ReduceMean", 7, 17, convert_reduce_mean_attribute, "axes keepdims", "axes as an attribute"},
-    {"ReduceMean", 18, 22, convert_reduce_mean_input, "keepdims noop_with_empty_axes", "axes as a constant input"},
+    {"ReduceMean", 18, 22, convert_reduce_mean_input, "keepdims noop_with_empty_axes",
+     "axes as a constant input"},
 
     // Pooling and resampling.
-    {"MaxPool", 7, 22, convert_max_pool, "auto_pad ceil_mode dilations kernel_shape pads storage_order strides",
+    {"MaxPool", 7, 22, convert_max_pool,
+     "auto_pad ceil_mode dilations kernel_shape pads storage_order strides",
      "2-D, without the Indices output"},
     {"AveragePool", 7, 22, convert_average_pool,
      "auto_pad ceil_mode count_include_pad dilations kernel_shape pads strides", "2-D"},
@@ -49,8 +51,8 @@ const std::vector<OpRow>& op_table() {
     {"Upsample", 9, 9, convert_upsample_input, "mode", "nearest, rows and columns"},
     {"Resize", 10, 10, convert_resize_10, "mode", "nearest, rows and columns"},
     {"Resize", 11, 22, convert_resize,
-     "antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside extrapolation_value"
-     " keep_aspect_ratio_policy mode nearest_mode", "nearest, rows and columns"},
+     "antialias axes coordinate_transformation_mode cubic_coeff_a exclude_outside"
+     " extrapolation_value keep_aspect_ratio_policy mode nearest_mode", "nearest, rows and columns"},
 
     // The same elements elsewhere.
     {"Reshape", 7, 22, convert_reshape, "allowzero", "target shape from constants and shapes"},
@@ -68,14 +70,18 @@ const std::vector<OpRow>& op_table() {
     {"Slice", 10, 22, convert_slice_inputs, "", "bounds as constant inputs"},
     {"Gather", 7, 22, convert_gather, "axis",
      "constant indices; as slices of a value"},
-    {"Pad", 7, 10, convert_pad_attributes, "mode pads value", "constant, reflect, edge; pads as an attribute"},
-    {"Pad", 11, 22, convert_pad_inputs, "mode", "constant, reflect, edge; pads as a constant input"},
+    {"Pad", 7, 10, convert_pad_attributes, "mode pads value",
+     "constant, reflect, edge; pads as an attribute"},
+    {"Pad", 11, 22, convert_pad_inputs, "mode",
+     "constant, reflect, edge; pads as a constant input"},
 
     // What vanishes, and shape arithmetic.
     {"Identity", 7, 22, convert_identity, "", "vanishes"},
     {"Dropout", 7, 22, convert_dropout, "ratio seed", "inference form: vanishes"},
-    {"Constant", 7, 22, convert_constant, "value value_float value_floats value_int value_ints", "dense numbers"},
-    {"ConstantOfShape", 9, 22, convert_constant_of_shape, "value", "shape from constants and shapes"},
+    {"Constant", 7, 22, convert_constant, "value value_float value_floats value_int value_ints",
+     "dense numbers"},
+    {"ConstantOfShape", 9, 22, convert_constant_of_shape, "value",
+     "shape from constants and shapes"},
     {"Range", 11, 22, convert_range, "", "bounds from constants and shapes"},
     {"Shape", 7, 22, convert_shape, "start end", "folded: all shapes are fixed"},
     {"Size", 7, 22, convert_size, "", "folded: all shapes are fixed"},

@@ -6,6 +6,10 @@
 
 namespace emulsion {
 
+// Products of two window extents stay far below 2^31.
+inline constexpr int64_t k_most_window = 32767;
+inline constexpr int64_t k_most_image = int64_t{1} << 24;  // rows or columns
+
 struct Window {
   Extent2 kernel{1, 1};
   Extent2 stride{1, 1};

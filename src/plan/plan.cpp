@@ -153,40 +153,7 @@ std::string dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-}  // namespace
-
-std::string shape_hint(const Network& network, int layer) {
-  const Layer& conv_layer = network.layers[layer];
-  const Conv& conv = std::get<Conv>(conv_layer.op);
-  const Shape& kernel = conv.weight->shape;
-  const auto pair = [](const char* letter, int64_t rows, int64_t columns) {
-    return rows == columns ? fmt::format(" {}{}", letter, rows)
-                           : fmt::format(" {}{}x{}", letter, rows, columns);
-  };
-  std::string hint =
-      fmt::format("{} -> {} k{}x{} s{}x{} g{}", image_hint(network.shape(conv_layer.inputs[0])),
-                  image_hint(network.shape(conv_layer.output)), kernel[2], kernel[3],
-                  conv.stride[0], conv.stride[1], conv.groups);
-  if (conv.dilation != Extent2{1, 1}) hint += pair("d", conv.dilation[0], conv.dilation[1]);
-  return hint;
-}
-
-std::string to_json(const Plan& plan) {
-  // One line a layer, so that a diff shows the layers that changed.
-  std::string text = "{\n";
-  text += fmt::format("  \"format\": \"{}\",\n", k_format);
-  text += fmt::format("  \"network\": {},\n", dump(plan.network));
-  text += fmt::format("  \"target\": {},\n", dump(plan.target));
-  text += fmt::format("  \"threads\": {},\n", plan.threads);
-  text += "  \"layers\": [";
-  for (size_t i = 0; i < plan.layers.size(); ++i) {
-    text += fmt::format("{}\n    {}", i ? "," : "", dump(to_json(plan.layers[i])));
-  }
-  text += plan.layers.empty() ? "]\n}\n" : "\n  ]\n}\n";
-  return text;
-}
-
-Result<Plan> parse_plan(const std::string& text, const std::string& file_name) {
+Result<Plan> parse(const std::string& text, const std::string& file_name) {
   Json json;
   try {
     json = Json::parse(text);
@@ -222,15 +189,7 @@ Result<Plan> parse_plan(const std::string& text, const std::string& file_name) {
   return plan;
 }
 
-std::map<int, Steps> rewrites(const Plan& plan) {
-  std::map<int, Steps> result;
-  for (const LayerChoice& layer : plan.layers) {
-    if (!layer.rewrite.empty()) result[layer.conv] = layer.rewrite;
-  }
-  return result;
-}
-
-Status check(const Plan& plan, const Network& simplified) {
+Status check_all(const Plan& plan, const Network& simplified) {
   const std::vector<int> convs = conv_layers(simplified);
   for (const LayerChoice& choice : plan.layers) {
     if (choice.conv < 0 || choice.conv >= static_cast<int>(convs.size())) {
@@ -259,6 +218,67 @@ Status check(const Plan& plan, const Network& simplified) {
                    choice.conv, choice.kernels.size(), *count);
     }
   }
+  return ok();
+}
+
+// What a file holds may be quoted in an error, which is one line.
+Error one_line(Error error) {
+  for (char& c : error.message) {
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  }
+  return error;
+}
+
+}  // namespace
+
+std::string shape_hint(const Network& network, int layer) {
+  const Layer& conv_layer = network.layers[layer];
+  const Conv& conv = std::get<Conv>(conv_layer.op);
+  const Shape& kernel = conv.weight->shape;
+  const auto pair = [](const char* letter, int64_t rows, int64_t columns) {
+    return rows == columns ? fmt::format(" {}{}", letter, rows)
+                           : fmt::format(" {}{}x{}", letter, rows, columns);
+  };
+  std::string hint =
+      fmt::format("{} -> {} k{}x{} s{}x{} g{}", image_hint(network.shape(conv_layer.inputs[0])),
+                  image_hint(network.shape(conv_layer.output)), kernel[2], kernel[3],
+                  conv.stride[0], conv.stride[1], conv.groups);
+  if (conv.dilation != Extent2{1, 1}) hint += pair("d", conv.dilation[0], conv.dilation[1]);
+  return hint;
+}
+
+std::string to_json(const Plan& plan) {
+  // One line a layer, so that a diff shows the layers that changed.
+  std::string text = "{\n";
+  text += fmt::format("  \"format\": \"{}\",\n", k_format);
+  text += fmt::format("  \"network\": {},\n", dump(plan.network));
+  text += fmt::format("  \"target\": {},\n", dump(plan.target));
+  text += fmt::format("  \"threads\": {},\n", plan.threads);
+  text += "  \"layers\": [";
+  for (size_t i = 0; i < plan.layers.size(); ++i) {
+    text += fmt::format("{}\n    {}", i ? "," : "", dump(to_json(plan.layers[i])));
+  }
+  text += plan.layers.empty() ? "]\n}\n" : "\n  ]\n}\n";
+  return text;
+}
+
+Result<Plan> parse_plan(const std::string& json, const std::string& file_name) {
+  Result<Plan> plan = parse(json, file_name);
+  if (!plan.ok()) return one_line(plan.error());
+  return plan;
+}
+
+std::map<int, Steps> rewrites(const Plan& plan) {
+  std::map<int, Steps> result;
+  for (const LayerChoice& layer : plan.layers) {
+    if (!layer.rewrite.empty()) result[layer.conv] = layer.rewrite;
+  }
+  return result;
+}
+
+Status check(const Plan& plan, const Network& simplified) {
+  const Status status = check_all(plan, simplified);
+  if (!status.ok()) return one_line(status.error());
   return ok();
 }
 

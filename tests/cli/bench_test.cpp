@@ -50,6 +50,16 @@ TEST_F(BenchTest, layers_are_timed_one_by_one) {
   EXPECT_NEAR(gflop, json["gflop"], 1e-12);
 }
 
+TEST_F(BenchTest, the_json_fits_its_schema) {
+  const auto result = bench({"--json", "--layers"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const auto validated = run_python(
+      "import json, jsonschema, sys\n"
+      "jsonschema.validate(json.load(open(sys.argv[1])), json.load(open(sys.argv[2])))",
+      {text(result.output, "bench.json"), EMULSION_SOURCE_DIR "/docs/schemas/bench.schema.json"});
+  EXPECT_EQ(validated.exit_code, 0) << validated.errors;
+}
+
 TEST_F(BenchTest, a_person_gets_sentences) {
   const auto result = bench({"--layers", "--threads", "2"});
   ASSERT_EQ(result.exit_code, 0) << result.errors;

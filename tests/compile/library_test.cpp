@@ -257,6 +257,19 @@ TEST(Library, RefusesBadNamesAndFolders) {
   EXPECT_THAT(compiled.error().message, HasSubstr("/proc/nowhere"));
 }
 
+TEST(Library, RefusesTargetsThatItCannotLinkFor) {
+  KernelCache cache = test_cache();
+  const TemporaryDirectory folder;
+  CompileOptions options;
+  options.name = "small";
+  options.directory = folder.path();
+  options.target = "arm-64-linux";
+  const auto compiled = compile_network(small_network(1), {}, cache, options);
+  ASSERT_FALSE(compiled.ok());
+  EXPECT_EQ(compiled.error().code, ExitCode::bad_input);
+  EXPECT_THAT(compiled.error().message, HasSubstr("arm-64-linux"));
+}
+
 TEST(Library, TheManifestSaysWhatIsInside) {
   const TemporaryDirectory folder;
   Plan plan;
@@ -275,6 +288,10 @@ TEST(Library, TheManifestSaysWhatIsInside) {
   EXPECT_GT(compiled.code_bytes, 0);
   EXPECT_GT(compiled.weights_bytes, 0);
   for (const auto& kernel : manifest["kernels"]) EXPECT_GT(kernel["code_bytes"], 0);
+  run({EMULSION_PYTHON, "-c",
+       "import json, sys, jsonschema; jsonschema.validate(*(json.load(open(f)) for f in "
+       "sys.argv[1:]))",
+       compiled.manifest, EMULSION_SOURCE_DIR "/docs/schemas/manifest.schema.json"});
 }
 
 TEST(CIdentifier, MakesNamesOfAnything) {

@@ -91,7 +91,7 @@ TEST(RecogniseConv, RefusesWithAReason) {
   twice(c, x) += 1.0f;
   Func elsewhere("elsewhere");
   elsewhere(c, x) = 0.0f;
-  elsewhere(c, x + 1) += i.w2(c, one) * i.in2(one, x);
+  elsewhere(c, one) += i.w2(c, one) * i.in2(one, c);
   const std::vector<std::pair<Func, const char*>> table = {
       {twice, "not one update"},
       {elsewhere, "not at its own variables"},

@@ -109,18 +109,19 @@ TEST_P(Schedule, IsRefusedWithTheReason) {
 
 INSTANTIATE_TEST_SUITE_P(
     , Schedule,
-    testing::Values(Refused{"direct", "tile x 8", "a tile of 8 is larger than x's 5 iterations"},
-                    Refused{"direct", "nonsense", "no step is called 'nonsense'"},
-                    Refused{"direct", "group 2", "changes what is computed"},
-                    Refused{"direct", "vectorize x 4", "this algorithm vectorizes co, not x"},
-                    Refused{"direct", "split x 2; interchange x xi; interchange x ci",
-                            "of which it is a part"},
-                    Refused{"direct", "tile co 4096; tile n 2; tile y 7; tile x 5", "sums"},
-                    Refused{"direct", "unroll co; unroll y; unroll x", "copies"},
-                    Refused{"depthwise", "vectorize co", "this algorithm vectorizes g, not co"},
-                    Refused{"depthwise", "tile g 16; vectorize gi",
-                            "a tile of 16 is larger than g's 12 iterations"},
-                    Refused{"pointwise", "tile y 2", "larger than y's 1 iterations"}));
+    testing::Values(
+        Refused{"direct", "tile x 8", "a tile of 8 is larger than x's 5 iterations"},
+        Refused{"direct", "nonsense", "no step is called 'nonsense'"},
+        Refused{"direct", "group 2", "changes what is computed"},
+        Refused{"direct", "vectorize x 4", "this algorithm vectorizes co, not x"},
+        Refused{"direct", "split x 2; interchange x xi; interchange x ci", "of which it is a part"},
+        Refused{"direct", "tile co 4096; tile n 2; tile y 7; tile x 5", "sums"},
+        Refused{"direct", "split y 2; interchange n ky", "cover 8 iterations of y, which has 7"},
+        Refused{"direct", "unroll co; unroll y; unroll x", "copies"},
+        Refused{"depthwise", "vectorize co", "this algorithm vectorizes g, not co"},
+        Refused{"depthwise", "tile g 16; vectorize gi",
+                "a tile of 16 is larger than g's 12 iterations"},
+        Refused{"pointwise", "tile y 2", "larger than y's 1 iterations"}));
 
 }  // namespace
 }  // namespace emulsion

@@ -151,6 +151,45 @@ TEST(Plan, CheckNamesWhatDiffers) {
               HasSubstr("the plan's conv 1: step 'group 3': 3 does not divide ci's 8"));
 }
 
+TEST(Plan, AMutatedPlanIsReadAndCheckedOrRefusedInOneLine) {
+  const Network network = tiny_residual();
+  Plan plan = plan_with(network, 1, steps("bottleneck co 2"));
+  plan.layers.push_back(plan_with(network, 3, steps("group 2")).layers[0]);
+  plan.network = "";
+  const std::string text = to_json(plan);
+  const std::string alphabet = "0123456789-\"{}[],:;. cogrupbtlnekdi\\\x01\xff";
+  int refused = 0;
+  for (uint64_t seed = 0; seed < 3000; ++seed) {
+    const RandomStream random(seed, "mutated plan");
+    std::string mutant = text;
+    for (uint64_t edit = 0; edit < 1 + random.below(0, 3); ++edit) {
+      const size_t at = random.below(10 * edit + 1, mutant.size());
+      const char letter = alphabet[random.below(10 * edit + 2, alphabet.size())];
+      switch (random.below(10 * edit + 3, 4)) {
+        case 0:
+          mutant.erase(at, 1 + random.below(10 * edit + 4, 20));
+          break;
+        case 1:
+          mutant.insert(at, 1, letter);
+          break;
+        case 2:
+          mutant.insert(at, mutant.substr(random.below(10 * edit + 5, mutant.size()), 30));
+          break;
+        default:
+          mutant[at] = letter;
+      }
+    }
+    const Result<Plan> read = parse_plan(mutant, "p.json");
+    const Status fits = read.ok() ? check(*read, network) : Status(read.error());
+    if (fits.ok()) continue;
+    ++refused;
+    EXPECT_EQ(fits.error().message.find('\n'), std::string::npos) << mutant;
+    EXPECT_EQ(fits.error().code, ExitCode::bad_input);
+  }
+  EXPECT_GT(refused, 1000);
+  EXPECT_LT(refused, 3000);
+}
+
 TEST(Plan, AShapeHintSaysAllThatAConvIs) {
   Network n;
   n.inputs = {n.add_value("x", {2, 8, 9, 12})};

@@ -1,0 +1,124 @@
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+#include "plan/plan.h"
+#include "verb_test.h"
+
+namespace emulsion {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class CompileTest : public VerbTest {
+ protected:
+  std::vector<std::string> files(const std::string& folder) const {
+    std::vector<std::string> names;
+    if (!fs::exists(path(folder))) return names;
+    for (const auto& entry : fs::directory_iterator(path(folder)))
+      names.push_back(entry.path().filename());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+};
+
+TEST_F(CompileTest, a_library_that_links_and_runs) {
+  const auto result =
+      compiling({"compile", model(small_network(), "my-net.onnx"), "-o", path("out")});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_THAT(result.output, HasSubstr("link: c++ app.cpp " + path("out/my_net.a")));
+  EXPECT_EQ(result.errors, "");
+  EXPECT_THAT(files("out"),
+              ::testing::ElementsAre("manifest.json", "my_net.a", "my_net.c", "my_net.h"));
+  const std::string app = text(
+      "#include \"my_net.h\"\n"
+      "int main() { float x[my_net_image_elements] = {}, y[5]; return my_net_run(x, y); }\n",
+      "app.cpp");
+  const auto link = run_or_fail({"c++", app, path("out/my_net.a"), "-I" + path("out"), "-lpthread",
+                                 "-ldl", "-o", path("app")});
+  ASSERT_EQ(link.exit_code, 0) << link.errors;
+  EXPECT_EQ(run_or_fail({path("app")}).exit_code, 0);
+}
+
+TEST_F(CompileTest, rewrites_of_a_plan_are_listed) {
+  const std::string plan = text(R"({"format": "emulsion-plan-1", "network": "",
+      "layers": [{"conv": 1, "rewrite": "group 2"}]})",
+                                "p.json");
+  const std::string file = model(small_network());
+  const auto result = compiling({"compile", file, "-o", path("out"), "--plan", plan});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_THAT(result.output, HasSubstr("rewritten: "));
+  EXPECT_THAT(result.output, HasSubstr("group 2"));
+  const auto plain = compiling({"compile", file, "-o", path("out")});
+  EXPECT_THAT(plain.output, ::testing::Not(HasSubstr("rewritten")));
+}
+
+TEST_F(CompileTest, a_budget_writes_a_plan_that_compiles_the_same) {
+  const std::string file = model(small_network());
+  const auto refined =
+      compiling({"compile", file, "-o", path("out"), "--name", "net", "--budget", "1"});
+  ASSERT_EQ(refined.exit_code, 0) << refined.errors;
+  const Plan plan = must(parse_plan(must(read_file(path("out/net.plan.json"))), "net.plan.json"));
+  EXPECT_EQ(plan.layers.size(), 3);
+  for (const LayerChoice& layer : plan.layers) EXPECT_EQ(layer.kernels.size(), 1);
+  const auto again = compiling(
+      {"compile", file, "-o", path("again"), "--name", "net", "--plan", path("out/net.plan.json")});
+  ASSERT_EQ(again.exit_code, 0) << again.errors;
+  EXPECT_EQ(must(read_file(path("out/manifest.json"))),
+            must(read_file(path("again/manifest.json"))));
+}
+
+TEST_F(CompileTest, emit_only_says_how_to_build) {
+  const auto result =
+      compiling({"compile", model(small_network()), "-o", path("out"), "--emit-only"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_THAT(result.output, HasSubstr("cc -c m.c"));
+  EXPECT_THAT(files("out"), ::testing::IsSupersetOf({"m.c", "m.h", "m.weights", "manifest.json"}));
+}
+
+TEST_F(CompileTest, bad_input_is_one_line) {
+  const std::string file = model(small_network());
+  expect_refusal(compiling({"compile", file, "-o", path("out"), "--name", "int"}), "--name int");
+  expect_refusal(compiling({"compile", file, "-o", "/proc/nowhere"}), "/proc/nowhere");
+  expect_refusal(compiling({"compile", file, "-o", path("out"), "--target", "pdp11"}), "pdp11");
+  expect_refusal(compiling({"compile", file, "-o", path("out"), "--target", "arm-64-linux"}),
+                 "arm-64-linux");
+  expect_refusal(compiling({"compile", path("none.onnx"), "-o", path("out")}), "none.onnx");
+  expect_refusal(compiling({"compile", file, "-o", path("out"), "--plan", text("{", "p.json")}),
+                 "p.json");
+  const std::string other =
+      text(R"({"format": "emulsion-plan-1", "network": "0123456789abcdef0123456789abcdef",
+      "layers": []})",
+           "other.json");
+  expect_refusal(compiling({"compile", file, "-o", path("out"), "--plan", other}),
+                 "another network");
+  EXPECT_TRUE(files("out").empty());
+  EXPECT_EQ(run_emulsion({"compile"}).exit_code, 2);
+  EXPECT_EQ(run_emulsion({"compile", "--help"}).exit_code, 0);
+}
+
+TEST_F(CompileTest, ctrl_c_ends_with_130_and_leaves_nothing) {
+  const std::string file = model(small_network()), out = path("out"), cache = path("cache");
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::execl(EMULSION_PROGRAM, EMULSION_PROGRAM, "compile", file.c_str(), "-o", out.c_str(),
+            "--cache", cache.c_str(), "--jobs", "1", nullptr);
+    ::_exit(99);
+  }
+  for (int i = 0; i < 2000 && !fs::exists(cache); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ::kill(child, SIGINT);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  EXPECT_TRUE(files("out").empty());
+}
+
+}  // namespace
+}  // namespace emulsion
