@@ -41,7 +41,7 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
   const double loads = tile.vectors + tile.y * tile.x;
   const double bytes = 4.0 * tile.vectors * tile.lanes;
   // The loop itself costs a little, whatever the tile.
-  double again = 0.3 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads);
+  double again = 0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads);
   const int64_t tile_weights =
       weight_bytes(nest) * tile.vectors * tile.lanes / std::max<int64_t>(1, nest.co);
   if (tile_weights > machine.l1_bytes) again = std::max(again, bytes / k_near);
@@ -66,7 +66,7 @@ std::vector<ConvTile> tiles_by_speed(const Nest& nest, const Machine& machine) {
   for (int vectors = 1; vectors <= std::min(4, most_vectors); ++vectors)
     for (int y = 1; y <= std::min<int64_t>(4, nest.y); ++y)
       for (int x = 1; x <= std::min<int64_t>(machine.registers, nest.x); ++x) {
-        if (y > 1 && x < nest.x && x % 4 != 0) continue;
+        if (y > 1 && x < nest.x && x % 4 != 0 && x != 3) continue;
         const ConvTile tile{lanes, vectors, y, x};
         if (fits(tile, machine)) scored.emplace_back(expected_cycles(nest, tile, machine), tile);
       }
