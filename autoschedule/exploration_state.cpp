@@ -31,11 +31,11 @@ Result<Verdict> parse_verdict(const json& line) {
 }  // namespace
 
 Result<ExplorationState> ExplorationState::open(const std::filesystem::path& path,
-                                                const json& identity) {
+                                                const nlohmann::ordered_json& identity) {
   ExplorationState state;
   TRY(state.file_, JsonLines::open(path));
   if (state.file_.lines().empty()) {
-    TRY_OK(state.file_.append({{"format", k_format}, {"identity", identity}}));
+    TRY_OK(state.file_.append({{"format", k_format}, {"identity", json::parse(identity.dump())}}));
     return state;
   }
   int number = 0;
@@ -46,7 +46,7 @@ Result<ExplorationState> ExplorationState::open(const std::filesystem::path& pat
         if (line.at("format") != k_format) return error("{}: unknown format", path.string());
         const json& found = line.at("identity");
         for (const auto& [key, value] : identity.items()) {
-          if (found.contains(key) && found[key] == value) continue;
+          if (found.contains(key) && found[key].dump() == value.dump()) continue;
           return error(
               "{} belongs to another exploration ({} is {} there and {} now): take another folder "
               "or delete it",

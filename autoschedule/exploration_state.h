@@ -14,7 +14,7 @@ class ExplorationState {
   // identity: everything that verdicts depend on. A file of another exploration is an error, which
   // names what differs.
   static Result<ExplorationState> open(const std::filesystem::path& path,
-                                       const nlohmann::json& identity);
+                                       const nlohmann::ordered_json& identity);
 
   const std::map<int, double>& reference() const { return reference_; }  // log score by seed
   const std::map<int, Verdict>& verdicts() const { return verdicts_; }   // by configuration

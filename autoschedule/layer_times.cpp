@@ -8,16 +8,6 @@
 namespace emulsion {
 namespace {
 
-// Inheriting weights is slow and kernels do not depend on them.
-Network without_weights(Network network) {
-  for (Layer& layer : network.layers) {
-    if (auto* conv = std::get_if<Conv>(&layer.op)) {
-      conv->weight = abstract_constant(conv->weight->shape);
-    }
-  }
-  return network;
-}
-
 class Collector {
  public:
   Collector(SpaceKernels& kernels, std::string target)

@@ -42,6 +42,10 @@ using Configuration = std::vector<int>;
 // its own leaning to cheap rewrites, so that together they cover a range of speed-ups.
 Configuration random_configuration(const SearchSpace& space, uint64_t seed, int index);
 
+// The same with abstract weights: kernels and costs do not depend on them, and inheriting them is
+// slow.
+Network without_weights(Network network);
+
 std::map<int, Steps> rewrites(const SearchSpace& space, const Configuration& configuration);
 int64_t multiplies(const SearchSpace& space, const Configuration& configuration);
 

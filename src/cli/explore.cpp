@@ -20,6 +20,7 @@
 #include "base/random.h"
 #include "cli/minibatch.h"
 #include "cli/processor.h"
+#include "cli/time_in_turns.h"
 #include "cli/verb.h"
 #include "compile/loaded_network.h"
 #include "legality/training_kernels.h"
@@ -45,9 +46,7 @@ constexpr double k_wanted_speedups[] = {1.25, 1.5, 2, 3, 4};
 constexpr int k_plan_attempts = 4;
 // Judging stops there, so that plans can be measured within the budget.
 constexpr double k_judging_share = 0.75;
-// Seconds of measuring for a kernel, and for each turn of a network.
-constexpr double k_kernel_seconds = 0.1, k_turn_seconds = 0.15;
-constexpr int k_turns = 6;
+constexpr double k_kernel_seconds = 0.1;  // of measuring, each
 constexpr int k_kernels_at_once = 16;
 
 Error interruption(const fs::path& output) {
@@ -194,13 +193,13 @@ class Exploration {
                              m.images.data.size() * sizeof(float));
     std::string slots;
     for (const SpaceSlot& slot : space_.slots) slots += fmt::format("{} ", slot.conv);
-    const nlohmann::json identity = {{"network", structure_hash(simplified_)},
-                                     {"seed", options_.seed},
-                                     {"legality", legality_name(rule_)},
-                                     {"images", hash_text(images)},
-                                     {"labels", m.labels},
-                                     {"slots", slots},
-                                     {"target", target_}};
+    const nlohmann::ordered_json identity = {{"network", structure_hash(simplified_)},
+                                             {"seed", options_.seed},
+                                             {"legality", legality_name(rule_)},
+                                             {"slots", slots},
+                                             {"target", target_},
+                                             {"images", hash_text(images)},
+                                             {"labels", m.labels}};
     TRY(state_, ExplorationState::open(output_ / "state.jsonl", identity));
     verdicts_.resize(candidates_.size());
     for (const auto& [index, verdict] : state_.verdicts()) {
@@ -292,32 +291,14 @@ class Exploration {
     return plan;
   }
 
-  // In turns, so that both meet the same machine. Recorded, so that a rerun gives the same answer.
+  // Recorded, so that a rerun gives the same answer.
   Result<NetworkRecord> measure(int index) {
     const Plan plan = plan_of(index);
     const std::string key = hash_text(to_json(plan));
     if (const auto known = records_.network(key)) return *known;
     TRY(LoadedNetwork* const before, original());
     TRY(LoadedNetwork after, LoadedNetwork::load(network_, plan, cache_, compile_options()));
-    std::vector<double> minima[2], medians[2];
-    for (int turn = 0; turn < k_turns; ++turn) {
-      int side = 0;
-      for (LoadedNetwork* const network : {before, &after}) {
-        TRY(const NetworkTime time, network->time(k_turn_seconds));
-        minima[side].push_back(time.min_ms);
-        medians[side].push_back(time.median_ms);
-        ++side;
-      }
-    }
-    const auto least = [](const std::vector<double>& v) {
-      return *std::min_element(v.begin(), v.end());
-    };
-    const auto middle = [](std::vector<double> v) {
-      std::sort(v.begin(), v.end());
-      return v[v.size() / 2];
-    };
-    const NetworkRecord record{least(minima[1]), middle(medians[1]), least(minima[0]),
-                               middle(medians[0])};
+    TRY(const NetworkRecord record, time_in_turns(*before, after));
     TRY_OK(records_.add(key, record));
     return record;
   }
@@ -357,13 +338,8 @@ class Exploration {
     plan.multiplies = candidates_[index].multiplies;
     plan.predicted_ms = candidates_[index].ms;
     plan.verdict = *verdicts_[index];
-    Network bare = simplified_;
-    for (Layer& layer : bare.layers) {
-      if (auto* conv = std::get_if<Conv>(&layer.op)) {
-        conv->weight = abstract_constant(conv->weight->shape);
-      }
-    }
-    const auto changed = apply_rewrites(bare, rewrites(space_, configurations_[index]));
+    const auto changed =
+        apply_rewrites(without_weights(simplified_), rewrites(space_, configurations_[index]));
     EMULSION_CHECK(changed.ok());
     plan.parameters = parameters(*changed);
     return plan;

@@ -12,9 +12,12 @@ bool is_image_of_one_pixel(const Shape& shape) {
 }
 
 // Whether a conv's output reaches a nonlinearity, an Add or the network's output before any norm.
-// Convs end the search, for they are normalised themselves; dense layers have no norm and do not.
+// The search goes on through dense layers, and through convs when the conv has a bias, as a folded
+// norm leaves one; the narrow conv of a bottleneck has none, and the conv after it is normalised.
 bool lacks_norm(const Network& network, const std::vector<std::vector<int>>& readers,
-                ValueId value) {
+                const Layer& conv_layer) {
+  const bool biased = std::get<Conv>(conv_layer.op).bias != nullptr;
+  const ValueId value = conv_layer.output;
   std::vector<bool> seen(network.values.size(), false);
   std::vector<ValueId> todo = {value};
   while (!todo.empty()) {
@@ -28,7 +31,8 @@ bool lacks_norm(const Network& network, const std::vector<std::vector<int>>& rea
     for (const int reader : readers[id]) {
       const Layer& layer = network.layers[reader];
       const Op& op = layer.op;
-      if (std::holds_alternative<BatchNorm>(op) || std::holds_alternative<Conv>(op)) continue;
+      if (std::holds_alternative<BatchNorm>(op)) continue;
+      if (std::holds_alternative<Conv>(op) && !biased) continue;
       if (std::holds_alternative<Activation>(op) || std::holds_alternative<Binary>(op) ||
           std::holds_alternative<Affine>(op) || std::holds_alternative<Softmax>(op)) {
         return true;
@@ -120,7 +124,7 @@ Result<ValueId> add_unfused(Builder& builder, const Layer& layer, std::vector<Va
     conv->prologue = {};
     conv->epilogue = {};
     conv->weight = abstract_constant(conv->weight->shape);
-    conv->bias = nullptr;
+    if (conv->bias) conv->bias = abstract_constant(conv->bias->shape);
     draw = fmt::format("conv {}", conv_position);
   } else if (auto* dense = std::get_if<Dense>(&op)) {
     after.activation = std::exchange(dense->activation, {});
@@ -185,11 +189,13 @@ Result<TrainingNetwork> with_norms(const TrainingNetwork& plain, const std::vect
     const Layer& layer = network.layers[i];
     std::vector<ValueId> inputs;
     for (const ValueId input : layer.inputs) inputs.push_back(builder.value(input));
-    TRY(ValueId value, builder.add(layer, layer.op, inputs, plain.draws[i], plain.convs[i]));
+    Op op = layer.op;
+    if (auto* conv = std::get_if<Conv>(&op)) conv->bias = nullptr;  // biases are 0
+    TRY(ValueId value, builder.add(layer, std::move(op), inputs, plain.draws[i], plain.convs[i]));
     if (plain.convs[i] >= 0) {
       value_of_conv[plain.convs[i]] = value;
       const Shape& shape = network.shape(layer.output);
-      if (!is_image_of_one_pixel(shape) && lacks_norm(network, readers, layer.output)) {
+      if (!is_image_of_one_pixel(shape) && lacks_norm(network, readers, layer)) {
         TRY(value, builder.add(layer, fresh_norm(shape[1]), {value}));
       }
     }

@@ -32,13 +32,33 @@ double flip_probability(double distance, double standard_error) {
   return tail(std::abs(distance) / standard_error);
 }
 
-// Of a candidate's mean against the reference's: both are means over seeds. A candidate's own
-// deviation counts where it is larger than the original's.
-double standard_error(const Reference& reference, const std::vector<double>& logs) {
-  const double sigma = reference.sigma(), own = std::max(sigma, deviation_of(logs));
-  const double a = own * own / static_cast<double>(logs.size());
-  const double b = sigma * sigma / static_cast<double>(reference.log_scores.size());
+// A candidate's own deviation counts where it is larger than the original's.
+double candidate_sigma(const Reference& reference, const std::vector<double>& logs) {
+  return std::max(reference.sigma(), deviation_of(logs));
+}
+
+// Of a candidate's mean over so many seeds against the reference's: both are means.
+double standard_error(const Reference& reference, double sigma, size_t seeds) {
+  const double a = sigma * sigma / static_cast<double>(seeds);
+  const double b =
+      reference.sigma() * reference.sigma() / static_cast<double>(reference.log_scores.size());
   return std::sqrt(a + b);
+}
+
+// A mean log ratio below it is rejected.
+double rejecting_bar(double standard_error) {
+  return std::min(k_rejecting_log, -k_rejecting_errors * standard_error);
+}
+
+// Whether the mean over all seeds is above the bar by two deviations of what the missing seeds may
+// add to it.
+bool surely_legal(const Reference& reference, const Verdict& verdict) {
+  const double sigma = candidate_sigma(reference, verdict.log_scores);
+  const double seeds = static_cast<double>(verdict.log_scores.size());
+  const double missing = k_candidate_seeds - seeds;
+  const double spread = sigma * std::sqrt(missing / (k_candidate_seeds * seeds));
+  const double bar = rejecting_bar(standard_error(reference, sigma, k_candidate_seeds));
+  return verdict.log_ratio - 2 * spread > bar;
 }
 
 Result<Verdict> judge_as_paper(const Reference& reference, const LogScore& score) {
@@ -59,17 +79,16 @@ Result<Verdict> judge_as_fisher(const Reference& reference, const LogScore& scor
     TRY(const double log_score, score(seed));
     verdict.log_scores.push_back(log_score);
     verdict.log_ratio = mean_of(verdict.log_scores) - reference.mean();
-    verdict.standard_error = standard_error(reference, verdict.log_scores);
+    verdict.standard_error = standard_error(
+        reference, candidate_sigma(reference, verdict.log_scores), verdict.log_scores.size());
     if (seed == 0 && std::abs(verdict.log_ratio) > k_decisive_sigmas * reference.sigma()) {
       verdict.legal = verdict.log_ratio > 0;
       verdict.flip_probability = flip_probability(verdict.log_ratio, verdict.standard_error);
       return verdict;
     }
-    // More seeds could not be expected to bring it below the bar.
-    const double low = verdict.log_ratio - k_rejecting_errors * verdict.standard_error;
-    if (seed > 0 && low > k_rejecting_log) break;
+    if (seed > 0 && surely_legal(reference, verdict)) break;
   }
-  const double bar = std::min(k_rejecting_log, -k_rejecting_errors * verdict.standard_error);
+  const double bar = rejecting_bar(verdict.standard_error);
   verdict.legal = !(verdict.log_ratio < bar);
   verdict.flip_probability = flip_probability(verdict.log_ratio - bar, verdict.standard_error);
   return verdict;

@@ -1,9 +1,7 @@
-// Whether a rewritten network keeps the capacity of the original: a verdict on its Fisher
-// Potential.
+// Whether a rewritten network keeps the capacity of the original: a verdict on Fisher Potential.
 //   fisher  reference: the original's mean log score over 16 seeds. One seed decides a candidate
-//   beyond 3 sigma;
-//           else up to 8 seeds, rejected only if the mean is below both -2 standard errors and -5
-//           %.
+//           beyond 3 sigma; else up to 8 seeds, fewer when the mean over all 8 is surely above the
+//           bar: rejected only if it is below both -2 standard errors and -5 %.
 //   paper   one seed, strictly: rejected if the score is below the original's with the same seed.
 //   none    everything is legal.
 #pragma once

@@ -1,6 +1,7 @@
 #include "lower/lower.h"
 
 #include "lower/algorithm_row.h"
+#include "lower/prefetch.h"
 #include "lower/target.h"
 
 namespace emulsion {
@@ -36,6 +37,19 @@ class FindsHeapAllocation : public Halide::Internal::IRVisitor {
   }
 };
 
+// Packed constants so large that a network's inference cannot expect them in a cache.
+std::set<std::string> streamed_constants(const KernelSpec& spec) {
+  constexpr size_t k_least_bytes = 128 << 10;
+  std::set<std::string> names;
+  const std::vector<PackedConstant> packed = pack_constants(spec, spec.op);
+  for (size_t i = 0; i < packed.size(); ++i) {
+    size_t bytes = sizeof(float);
+    for (const int extent : packed[i].extents) bytes *= static_cast<size_t>(extent);
+    if (bytes >= k_least_bytes) names.insert(fmt::format("constant{}", i));
+  }
+  return names;
+}
+
 }  // namespace
 
 Result<LoweredKernel> lower(const KernelSpec& spec) {
@@ -59,6 +73,10 @@ Status compile_to_object(const KernelSpec& spec, const std::string& object_path)
     for (const auto& function : module.functions()) function.body.accept(&heap);
     if (!heap.found.empty())
       return failure("kernel {} would allocate {} on the heap", to_text(spec.op), heap.found);
+    if (target.arch == Halide::Target::X86) {
+      const auto prefetching = with_prefetches(module, streamed_constants(spec));
+      if (prefetching) return compile_with_l2_prefetches(*prefetching, object_path);
+    }
     module.compile({{Halide::OutputFileType::object, object_path}});
     return ok();
   });

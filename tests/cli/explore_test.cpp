@@ -48,6 +48,13 @@ class ExploreTest : public VerbTest {
     return text(bytes, "labels.npy");
   }
 
+  // Whether a plan turns out fast enough is up to the clock; then the answer is no.
+  ProcessResult explore(std::vector<std::string> all) const {
+    ProcessResult result = compiling(std::move(all));
+    EXPECT_THAT(result.exit_code, ::testing::AnyOf(0, 1)) << result.errors;
+    return result;
+  }
+
   std::string content(const std::string& file) const { return must(read_file(path(file))); }
 
   // Starts the program and sends it a signal once its state has so many lines; its wait status.
@@ -87,8 +94,7 @@ class ExploreTest : public VerbTest {
 };
 
 TEST_F(ExploreTest, finds_plans_and_says_where_the_report_is) {
-  const auto result = compiling(arguments("found"));
-  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  const auto result = explore(arguments("found"));
   EXPECT_THAT(result.output, HasSubstr("report.html"));
   EXPECT_THAT(result.output, HasSubstr("at initialisation"));
   EXPECT_THAT(result.output, HasSubstr("No --labels"));
@@ -96,7 +102,7 @@ TEST_F(ExploreTest, finds_plans_and_says_where_the_report_is) {
   EXPECT_TRUE(json["complete"]);
   EXPECT_EQ(json["configurations"].size(), 30u);
   EXPECT_EQ(json["legality"]["reference_log_scores"].size(), 16u);
-  ASSERT_FALSE(json["plans"].empty());
+  EXPECT_EQ(json["plans"].empty(), result.exit_code == 1);
   for (const auto& entry : json["plans"]) {
     const std::string file = "found/" + entry["file"].get<std::string>();
     const Plan plan = must(parse_plan(content(file), file));
@@ -107,15 +113,28 @@ TEST_F(ExploreTest, finds_plans_and_says_where_the_report_is) {
     EXPECT_TRUE(entry["verdict"]["legal"]);
   }
   EXPECT_THAT(content("found/report.html"), HasSubstr("<svg"));
+
+  constexpr const char* k_script = R"(
+import json, pathlib, sys
+import jsonschema
+folder, schemas = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+schema = lambda name: json.loads((schemas / f"{name}.schema.json").read_text())
+jsonschema.validate(json.loads((folder / "pareto.json").read_text()), schema("pareto"))
+for name in ["records", "state"]:
+    for line in (folder / f"{name}.jsonl").read_text().splitlines():
+        jsonschema.validate(json.loads(line), schema(name))
+)";
+  const auto schemas = run_python(k_script, {path("found"), EMULSION_SOURCE_DIR "/docs/schemas"});
+  EXPECT_EQ(schemas.exit_code, 0) << schemas.errors;
 }
 
 // With the first run's times as records, what is left has no clock in it.
 TEST_F(ExploreTest, the_same_seed_gives_the_same_answer_also_when_killed_in_between) {
-  ASSERT_EQ(compiling(arguments("first")).exit_code, 0);
+  explore(arguments("first"));
   const std::string records = path("first/records.jsonl");
   const std::string expected = answer("first");
 
-  ASSERT_EQ(compiling(arguments("again", {"--records", records, "--jobs", "1"})).exit_code, 0);
+  explore(arguments("again", {"--records", records, "--jobs", "1"}));
   EXPECT_EQ(answer("again"), expected);
 
   for (const int lines : {4, 18}) {
@@ -123,7 +142,7 @@ TEST_F(ExploreTest, the_same_seed_gives_the_same_answer_also_when_killed_in_betw
     const auto all = arguments(folder, {"--records", records});
     const int status = interrupted_at(all, folder, lines, SIGKILL);
     EXPECT_TRUE(WIFSIGNALED(status)) << "it ended before it was killed";
-    ASSERT_EQ(compiling(all).exit_code, 0);
+    explore(all);
     EXPECT_EQ(answer(folder), expected);
   }
 
@@ -132,7 +151,7 @@ TEST_F(ExploreTest, the_same_seed_gives_the_same_answer_also_when_killed_in_betw
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 130);
   EXPECT_FALSE(nlohmann::json::parse(content("interrupted/pareto.json"))["complete"]);
-  ASSERT_EQ(compiling(all).exit_code, 0);
+  explore(all);
   EXPECT_EQ(answer("interrupted"), expected);
 
   // The folder is that of one exploration.
@@ -182,12 +201,25 @@ TEST_F(ExploreTest, without_data_it_says_what_that_costs) {
   auto all = arguments("noise", {"--legality", "paper", "--json"});
   const auto data = std::find(all.begin(), all.end(), "--data");
   all.erase(data, data + 2);
-  const auto result = compiling(all);
-  EXPECT_TRUE(result.exit_code == 0 || result.exit_code == 1) << result.errors;
+  const auto result = explore(all);
   const auto json = nlohmann::json::parse(result.output);
   EXPECT_THAT(json["notes"].dump(), HasSubstr("seeded noise"));
   EXPECT_EQ(json["legality"]["images_from"], "seeded noise");
   EXPECT_EQ(json["legality"]["rule"], "paper");
+}
+
+// Weights with heavy tails, as training leaves them.
+TEST_F(ExploreTest, a_trained_network_without_labels_answers_itself) {
+  for (Layer& layer : network_.layers) {
+    auto* conv = std::get_if<Conv>(&layer.op);
+    if (!conv) continue;
+    Tensor weight = noise(conv->weight->shape, 3);
+    for (float& w : weight.data) w = w * w * w;
+    conv->weight = std::make_shared<Tensor>(std::move(weight));
+  }
+  const auto result = explore(arguments("trained", {"--legality", "paper", "--json"}));
+  EXPECT_EQ(nlohmann::json::parse(result.output)["legality"]["labels_from"],
+            "the model's own answers");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "base/random.h"
 #include "tiny_resnet.h"
 
 namespace emulsion {
@@ -57,6 +58,28 @@ TEST(InitialWeights, QuantileMatchesTheNormalDistribution) {
     const double u = std::erf(z / std::sqrt(2.0));
     EXPECT_NEAR(normal_quantile(static_cast<float>(u)), z, std::abs(z) < 4 ? 2e-4 : 0.2);
   }
+}
+
+// A conv whose weights are f of uniform draws in (-1, 1).
+Network conv_of(float (*f)(float)) {
+  Network network;
+  network.inputs = {network.add_value("x", {1, 32, 4, 4})};
+  Tensor weight({64, 32, 3, 3});
+  const RandomStream random(1);
+  for (size_t i = 0; i < weight.data.size(); ++i) {
+    weight.data[i] = f(static_cast<float>(random.uniform(i, -0.999, 0.999)));
+  }
+  Conv conv;
+  conv.weight = std::make_shared<Tensor>(std::move(weight));
+  network.outputs = {network.add_layer("conv", conv, network.inputs)};
+  return network;
+}
+
+TEST(LooksUntrained, TellsDrawnWeightsFromOthers) {
+  EXPECT_TRUE(looks_untrained(conv_of([](float u) { return 0.3f * u; })));
+  EXPECT_TRUE(looks_untrained(conv_of(normal_quantile)));
+  EXPECT_FALSE(looks_untrained(conv_of([](float u) { return u * u * u; })));
+  EXPECT_FALSE(looks_untrained(conv_of([](float u) { return std::sqrt(std::abs(u)); })));
 }
 
 }  // namespace

@@ -82,10 +82,19 @@ TEST(TrainingNetwork, KeepsNormsThatAreThereAndPutsNoneAfterOnePixel) {
 }
 
 TEST(TrainingNetwork, PutsOneNormAfterABottleneckPair) {
+  Conv narrow = conv(3, 4);
+  narrow.bias = nullptr;
+  const Network network = Made().then(narrow).then(conv(4, 8, 1)).then(Activation{}).classified();
+  EXPECT_EQ(ops_of(*training_network(network, {}, 2)),
+            "conv conv batch_norm activation reduce_mean reshape dense");
+}
+
+// A folded norm leaves a bias, as in MobileNet's projections.
+TEST(TrainingNetwork, PutsANormAfterEachOfTwoBiasedConvs) {
   const Network network =
       Made().then(conv(3, 4)).then(conv(4, 8, 1)).then(Activation{}).classified();
   EXPECT_EQ(ops_of(*training_network(network, {}, 2)),
-            "conv conv batch_norm activation reduce_mean reshape dense");
+            "conv batch_norm conv batch_norm activation reduce_mean reshape dense");
 }
 
 TEST(TrainingNetwork, WritesFusedLayersOut) {
