@@ -52,22 +52,24 @@ std::optional<Linear> linear(const Expr& e) {
   return std::nullopt;
 }
 
-// One index of a weight: affine, or the place in a block (or the block) of a variable.
+// One index of a weight: affine, or a digit of a variable: index / block % in_block, 0 for a part
+// that is missing.
 struct WeightIndex {
   Linear index;
-  int64_t in_block = 0, block = 0;  // variable % in_block, variable / block
+  int64_t in_block = 0, block = 0;
 };
 
 std::optional<WeightIndex> weight_index(const Expr& e) {
   using namespace Halide::Internal;
   WeightIndex result;
   Expr inner = e;
-  if (const auto* mod = e.as<Mod>()) {
+  if (const auto* mod = inner.as<Mod>()) {
     const auto size = as_const_int(mod->b);
     if (!size) return std::nullopt;
     result.in_block = *size;
     inner = mod->a;
-  } else if (const auto* div = e.as<Div>()) {
+  }
+  if (const auto* div = inner.as<Div>()) {
     const auto size = as_const_int(div->b);
     if (!size) return std::nullopt;
     result.block = *size;
@@ -249,12 +251,15 @@ class Lift {
     channel_block_ = weight_[0].in_block;
     for (size_t i = 1; i < weight_.size(); ++i) {
       const WeightIndex& index = weight_[i];
+      const bool of_channel = index.index.terms.contains(channel);
+      if (!of_channel && index.index.terms.size() > 1 && index.in_block + index.block != 0)
+        return error("an index of its weights is a digit of several variables");
+      // A reduction's variable may be split into digits, one index each.
+      if (!of_channel) continue;
       if (index.in_block != 0) return error("its weights are blocked twice");
-      if (index.index.terms.contains(channel) != (index.block != 0) ||
-          index.block != (index.block != 0 ? channel_block_ : 0) ||
-          (index.block != 0 && !index.index.only(channel)))
+      if (index.block == 0 || index.block != channel_block_ || !index.index.only(channel))
         return error("its weights' blocks do not follow each other");
-      has_blocks_ |= index.block != 0;
+      has_blocks_ = true;
     }
     if (has_blocks_ != (channel_block_ != 0)) return error("its weights repeat");
     return ok();

@@ -58,7 +58,8 @@ Result<LoweredKernel> lower(const KernelSpec& spec) {
   return catching(spec, [&] { return row->lower(spec); });
 }
 
-Status compile_to_object(const KernelSpec& spec, const std::string& object_path) {
+Status compile_to_object(const KernelSpec& spec, const std::string& object_path,
+                         bool prefetch_constants) {
   TRY(LoweredKernel kernel, lower(spec));
   const Halide::Target target = kernel.target.with_feature(Halide::Target::UserContext)
                                     .with_feature(Halide::Target::NoRuntime)
@@ -73,7 +74,7 @@ Status compile_to_object(const KernelSpec& spec, const std::string& object_path)
     for (const auto& function : module.functions()) function.body.accept(&heap);
     if (!heap.found.empty())
       return failure("kernel {} would allocate {} on the heap", to_text(spec.op), heap.found);
-    if (target.arch == Halide::Target::X86) {
+    if (prefetch_constants && target.arch == Halide::Target::X86) {
       const auto prefetching = with_prefetches(module, streamed_constants(spec));
       if (prefetching) return compile_with_l2_prefetches(*prefetching, object_path);
     }

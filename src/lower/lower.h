@@ -21,8 +21,10 @@ struct LoweredKernel {
 Result<LoweredKernel> lower(const KernelSpec& spec);
 
 // Writes the kernel's object file (no runtime in it) under the symbol kernel_name(spec).
-// Halide's exceptions become errors.
-Status compile_to_object(const KernelSpec& spec, const std::string& object_path);
+// Halide's exceptions become errors. Large constants are prefetched (see prefetch.h) unless told
+// otherwise: a Halide generator's build, which compiles the same pipeline, cannot do that.
+Status compile_to_object(const KernelSpec& spec, const std::string& object_path,
+                         bool prefetch_constants = true);
 
 // Writes Halide's runtime for a target as an object file.
 Status compile_runtime(const std::string& target, const std::string& object_path);

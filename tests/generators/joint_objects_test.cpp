@@ -60,7 +60,7 @@ void expect_equal_code(const ConvCase& conv, const std::vector<std::string>& mor
   const KernelSpec spec = conv.spec();
   const std::string name = kernel_name(spec);
   const std::filesystem::path ours = directory.path() / "program.o";
-  const Status compiled = compile_to_object(spec, ours.string());
+  const Status compiled = compile_to_object(spec, ours.string(), /*prefetch_constants=*/false);
   ASSERT_TRUE(compiled.ok()) << compiled.error().message;
   const Result<ProcessResult> run = generate(conv, name, directory.path(), more);
   ASSERT_TRUE(run.ok() && run->exit_code == 0) << run->errors;

@@ -1,0 +1,54 @@
+// Kernels that stream large constants prefetch them into the second-level cache; small ones do not.
+#include "lower/prefetch.h"
+
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "base/process.h"
+#include "lower/algorithm.h"
+#include "lower/lower.h"
+
+namespace emulsion {
+namespace {
+
+std::string disassembly(int64_t channels, const std::string& target) {
+  const Shape image{1, channels, 4, 4};
+  Conv conv;
+  conv.pad = {1, 1, 1, 1};
+  conv.weight = abstract_constant({channels, channels, 3, 3});
+  KernelSpec spec;
+  spec.op = conv;
+  spec.inputs = {channels_last(image, conv.pad)};
+  spec.output = channels_last(image);
+  spec.target = resolve_target(target).value();
+  const TemporaryDirectory directory;
+  const std::string object = (directory.path() / "kernel.o").string();
+  const Result<KernelSpec> complete = completed(spec);
+  EXPECT_TRUE(complete.ok());
+  const Status status = compile_to_object(*complete, object);
+  EXPECT_TRUE(status.ok()) << status.error().message;
+  const auto dump = run_process({"llvm-objdump", "-d", "--no-show-raw-insn", object});
+  return dump.ok() ? dump->output : "";
+}
+
+size_t count(const std::string& text, const std::string& word) {
+  size_t result = 0;
+  for (size_t at = 0; (at = text.find(word, at)) != std::string::npos; ++at) ++result;
+  return result;
+}
+
+TEST(Prefetch, LargeWeightsAreAskedForInTheSecondLevelCache) {
+  for (const char* target : {"host", "x86-64-linux-sse41"}) {
+    const std::string code = disassembly(256, target);
+    EXPECT_GE(count(code, "prefetcht1"), 1u) << target;
+    EXPECT_LE(count(code, "prefetcht1"), 16u) << target;
+    EXPECT_EQ(count(code, "prefetchnta"), 0u) << target;
+  }
+}
+
+TEST(Prefetch, SmallWeightsAreLeftToTheHardware) {
+  EXPECT_EQ(count(disassembly(16, "host"), "prefetch"), 0u);
+}
+
+}  // namespace
+}  // namespace emulsion
