@@ -9,10 +9,11 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
+
+from machine import cpu_features, cpu_name
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EMULSION = ROOT / "build" / "bin" / "emulsion"
@@ -69,21 +70,6 @@ def element_counts(model):
         return str(total)
 
     return [count(next(i for i in graph.input if i.name not in initialisers)), count(graph.output[0])]
-
-
-def cpu_name():
-    for line in open("/proc/cpuinfo", encoding="utf-8"):
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor()
-
-
-def cpu_flags():
-    for line in open("/proc/cpuinfo", encoding="utf-8"):
-        if line.startswith("flags"):
-            flags = line.split()
-            return [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_tile") if f in flags]
-    return []
 
 
 def measure(network, threads, folder, options):
@@ -147,7 +133,7 @@ def main():
     options.folder.mkdir(parents=True, exist_ok=True)
     results = [measure(network, threads, options.folder, options)
                for network in options.networks for threads in options.threads]
-    report = {"format": "emulsion-bench-peers-1", "cpu": cpu_name(), "features": cpu_flags(),
+    report = {"format": "emulsion-bench-peers-1", "cpu": cpu_name(), "features": cpu_features(),
               "cores": os.cpu_count(), "budget": options.budget, "results": results}
     text = (f"Time relative to ours (1.00; higher is slower), ratio of minima of {options.rounds} interleaved rounds, "
             f"float32, batch 1.\nMachine: {report['cpu']} ({' '.join(report['features'])}). "

@@ -12,12 +12,15 @@ namespace emulsion {
 
 Result<std::string> read_file(const std::filesystem::path& path);
 
-// Writes beside path, syncs, renames. Errors name the path and the reason (no space, no permission,
-// no folder).
+// Writes beside path, syncs, renames; devices and pipes are written to. Errors name the path and
+// the reason (no permission, no folder); a full disk is ExitCode::internal.
 Status write_file(const std::filesystem::path& path, std::string_view content);
 
 // mkdir -p, and a check that files can be written there.
 Status make_directory(const std::filesystem::path& path);
+
+// An error unless folders can be made under the system's temporary folder.
+Status check_temporary_directory();
 
 // A fresh folder under the system's temporary folder, removed with all its content by the
 // destructor.

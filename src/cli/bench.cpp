@@ -90,6 +90,7 @@ Result<Measurement> measure(const BenchOptions& options) {
   TRY(compile.target, resolve_target(options.target));
   TRY_OK(check_runs_here(compile.target));
   TRY(const PreparedNetwork prepared, prepare(network, plan, compile.target));
+  TRY_OK(check_cache(options));
   KernelCache cache = kernel_cache(options);
   TRY(LoadedNetwork loaded, LoadedNetwork::load(network, plan, cache, compile));
 
@@ -183,10 +184,10 @@ std::function<Status()> define_bench(CLI::App& app) {
   app.add_option("--plan", options->plan, "How to compute it; without one, the defaults")
       ->type_name("P.json");
   app.add_option("--threads", options->threads, "Threads; the peak is measured on as many")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(1, k_most_threads))
       ->capture_default_str();
   app.add_option("--seconds", options->seconds, "How long to measure")
-      ->check(CLI::Range(0.01, 3600.0))
+      ->check(number_between(0.01, 3600))
       ->capture_default_str();
   app.add_flag("--layers", options->layers,
                "Time every layer too: its kernel alone with warm and with cold weights and input, "

@@ -1,5 +1,8 @@
 // emulsion compile: an ONNX file and a plan -> a static library, a header, a driver and a manifest.
+#include <dlfcn.h>
+
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "cli/operands.h"
 #include "cli/verb.h"
 #include "compile/assemble.h"
@@ -11,6 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Files are named after it, with endings, and so are symbols.
+constexpr size_t k_longest_name = 200;
+
 struct CompileVerbOptions : CommonOptions {
   std::string plan, directory, name;
   std::string cc = "clang";
@@ -19,9 +25,20 @@ struct CompileVerbOptions : CommonOptions {
   bool emit_only = false, shared_runtime = false;
 };
 
+// Whether the C library has a symbol of that name: an app that links ours would call it instead.
+bool in_c_library(const std::string& name) {
+  for (const char* library : {"libc.so.6", "libm.so.6"}) {
+    void* const handle = ::dlopen(library, RTLD_LAZY);
+    const bool found = handle && ::dlsym(handle, name.c_str());
+    if (handle) ::dlclose(handle);
+    if (found) return true;
+  }
+  return false;
+}
+
 std::string default_name(const std::string& model) {
   const std::string name = c_identifier(fs::path(model).stem().string());
-  return is_c_name(name) ? name : name + "_network";
+  return is_c_name(name) && !in_c_library(name) ? name : name + "_network";
 }
 
 void print_rewrites(const CompiledNetwork& compiled) {
@@ -48,16 +65,30 @@ Status compile_verb(const CompileVerbOptions& verb) {
         "--name {}: is not a name in C; use letters, digits and _, and no word of the language",
         options.name);
   }
+  if (in_c_library(options.name)) {
+    return error("--name {}: the C library has a function of that name; take another",
+                 options.name);
+  }
+  if (options.name.size() > k_longest_name) {
+    return error("the name has {} letters; take one of at most {} with --name", options.name.size(),
+                 k_longest_name);
+  }
+  if (options.cc.empty()) return error("--cc: the compiler's name is empty");
   TRY_OK(make_directory(options.directory));
   TRY(const Network network, load_network(verb));
   TRY(Plan plan, load_plan(verb.plan, network));
   options.threads = verb.threads > 0 ? verb.threads : plan.threads;
+  TRY_OK(check_cache(verb));
   KernelCache cache = kernel_cache(verb);
   if (verb.budget > 0) {
     TRY(plan, refine(network, plan, cache, {options.target, options.threads, verb.budget}));
     const fs::path path = options.directory / (options.name + ".plan.json");
     TRY_OK(write_file(path, to_json(plan)));
     fmt::print("plan: {}\n", path.string());
+  }
+  if (verb.budget > 0 && interrupted()) {
+    return Error{"interrupted; the best plan so far is written, and no library",
+                 ExitCode::interrupted};
   }
   TRY(const CompiledNetwork compiled, compile_network(network, plan, cache, options));
   print_rewrites(compiled);
@@ -97,11 +128,11 @@ std::function<Status()> define_compile(CLI::App& app) {
                  "Measure alternative schedules on this machine for about so many seconds, keep "
                  "the fastest, "
                  "and write the plan to DIR/NAME.plan.json")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_between(0, 1e9))
       ->type_name("SECONDS");
   app.add_option("--threads", options->threads,
                  "Threads that run a layer when the app does not say. 0: as the plan says, else 1")
-      ->check(CLI::Range(0, 256))
+      ->check(CLI::Range(0, k_most_threads))
       ->capture_default_str();
   app.add_option("--cc", options->cc, "C compiler for the driver; when there is no clang: cc")
       ->capture_default_str();

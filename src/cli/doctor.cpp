@@ -51,6 +51,8 @@ Finding find_tool(const std::string& program, const char* must_say = "") {
 Finding find_halide(const DoctorOptions& options) {
   const std::string version =
       fmt::format("{}.{}.{}", HALIDE_VERSION_MAJOR, HALIDE_VERSION_MINOR, HALIDE_VERSION_PATCH);
+  const Status usable = check_cache(options);
+  if (!usable.ok()) return {false, usable.error().message};
   const auto target = resolve_target("host");
   if (!target.ok()) return {false, target.error().message};
   Network network;
@@ -86,6 +88,12 @@ Finding find_cache(const DoctorOptions& options) {
                             static_cast<double>(bytes) * 1e-6)};
 }
 
+Finding find_temporary_folder(const DoctorOptions&) {
+  const Status usable = check_temporary_directory();
+  std::error_code ec;
+  return {usable.ok(), usable.ok() ? fs::temp_directory_path(ec).string() : usable.error().message};
+}
+
 Finding find_processor(const DoctorOptions&) {
   const Processor processor = this_processor();
   std::string features;
@@ -109,6 +117,8 @@ constexpr Check k_checks[] = {
      find_processor},
     {"cache folder", true, "name a folder that can be written: --cache DIR or EMULSION_CACHE=DIR",
      find_cache},
+    {"temporary folder", true, "name a folder that can be written: TMPDIR=DIR",
+     find_temporary_folder},
     {"clang", true, "apt-get install clang, or give compile another compiler with --cc",
      [](const DoctorOptions&) { return find_tool("clang", "clang"); }},
     {"ld.lld", true, "apt-get install lld",
@@ -141,8 +151,8 @@ Status examine(const DoctorOptions& options) {
                       {"remedy", finding.good ? "" : check.remedy}});
       continue;
     }
-    fmt::print("{:<8} {:<13} {}\n", mark, check.name, finding.detail);
-    if (!finding.good) fmt::print("{:<22} -> {}\n", "", check.remedy);
+    fmt::print("{:<8} {:<17} {}\n", mark, check.name, finding.detail);
+    if (!finding.good) fmt::print("{:<26} -> {}\n", "", check.remedy);
   }
   if (options.json) {
     fmt::print("{}\n", nlohmann::json{{"checks", rows}, {"well", missing.empty()}}.dump(2));

@@ -91,9 +91,12 @@ class Exploration {
     simplified_ = simplify(network_);
     TRY(space_, search_space(simplified_, options_.slots, options_.freeze));
     if (space_.slots.empty()) {
-      return Error{
-          fmt::format("{}: no conv can be rewritten (`emulsion inspect` says why)", options_.model),
-          ExitCode::answer_is_no};
+      return Error{fmt::format("{}: no conv can be rewritten{} (`emulsion inspect` says why)",
+                               options_.model,
+                               options_.slots.empty() && options_.freeze.empty()
+                                   ? ""
+                                   : " of those that --slots and --freeze leave"),
+                   ExitCode::answer_is_no};
     }
     TRY(minibatch_, load_minibatch(network_, {options_.data, options_.labels, options_.minibatch,
                                               options_.seed}));
@@ -101,6 +104,7 @@ class Exploration {
     for (const SpaceSlot& slot : space_.slots) slots.push_back(slot.conv);
     TRY(training_, training_network(network_, slots, minibatch_.minibatch.images.shape[0]));
     engine_.emplace(cache_, target_);
+    TRY_OK(check_cache(options_));
     TRY_OK(make_directory(output_ / "plans"));
     const fs::path records =
         options_.records.empty() ? output_ / "records.jsonl" : fs::path(options_.records);
@@ -480,12 +484,14 @@ std::function<Status()> define_explore(CLI::App& app) {
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
   app.add_option("--budget", options->budget, "Stop after so many seconds; 0: when done")
-      ->check(CLI::Range(0.0, 1e9))
+      ->check(number_between(0, 1e9))
       ->type_name("SECONDS")
       ->capture_default_str();
-  app.add_option("--seed", options->seed, "Of every random number")->capture_default_str();
+  app.add_option("--seed", options->seed, "Of every random number")
+      ->check(whole_number())
+      ->capture_default_str();
   app.add_option("--threads", options->threads, "Threads of the network that is made faster")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(1, k_most_threads))
       ->capture_default_str();
   app.add_option("--legality", options->legality,
                  "fisher: rejected when surely below the original's score; paper: when below it on "

@@ -94,13 +94,33 @@ Result<std::vector<Tensor>> load_tensors(const Network& network, const std::vect
 }
 
 Status check_writable(const fs::path& file) {
-  if (fs::is_directory(file)) return error("{}: is a folder, not a file", file.string());
+  if (file.empty()) return error("the name of an output is empty");
+  std::error_code ec;
+  if (fs::is_directory(file, ec)) return error("{}: is a folder, not a file", file.string());
   const fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
-  if (!fs::is_directory(folder)) {
+  if (!fs::is_directory(folder, ec)) {
     return error("{}: cannot be written: there is no folder {}", file.string(), folder.string());
   }
   if (::access(folder.c_str(), W_OK) != 0) {
     return error("{}: cannot be written: {}", file.string(), std::strerror(errno));
+  }
+  return ok();
+}
+
+Status check_distinct(const std::vector<fs::path>& inputs, const std::vector<fs::path>& outputs) {
+  std::error_code ec;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    for (const fs::path& input : inputs) {
+      if (fs::is_regular_file(input, ec) && fs::equivalent(outputs[i], input, ec)) {
+        return error("{}: is an input and would be overwritten; write to another file",
+                     outputs[i].string());
+      }
+    }
+    for (size_t k = 0; k < i; ++k) {
+      if (fs::weakly_canonical(outputs[i], ec) == fs::weakly_canonical(outputs[k], ec)) {
+        return error("{}: two outputs would go there", outputs[i].string());
+      }
+    }
   }
   return ok();
 }

@@ -31,6 +31,10 @@ Status check_tensor(const Network& network, ValueId id, const Tensor& tensor,
 // An error unless a file of this name can be written: no folder, no permission.
 Status check_writable(const std::filesystem::path& file);
 
+// An error when an output is the file of an input, or that of another output.
+Status check_distinct(const std::vector<std::filesystem::path>& inputs,
+                      const std::vector<std::filesystem::path>& outputs);
+
 // Standard normal noise for every input of the network.
 std::vector<Tensor> seeded_inputs(const Network& network, uint64_t seed);
 

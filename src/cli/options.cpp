@@ -1,7 +1,9 @@
 // The options that several verbs share, and what they lead to.
+#include <charconv>
 #include <cstdlib>
 #include <thread>
 
+#include "base/file.h"
 #include "base/process.h"
 #include "cli/verb.h"
 #include "network/tensor.h"
@@ -34,6 +36,29 @@ void add_cache_options(CLI::App& app, CommonOptions& options) {
       ->capture_default_str();
 }
 
+CLI::Validator number_between(double least, double most) {
+  return CLI::Validator(
+      [least, most](const std::string& text) -> std::string {
+        double value = 0;
+        const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool number = code == std::errc() && end == text.data() + text.size();
+        if (number && value >= least && value <= most) return "";
+        return fmt::format("'{}' is not a number from {:g} to {:g}", text, least, most);
+      },
+      "");
+}
+
+CLI::Validator whole_number() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string {
+        uint64_t value = 0;
+        const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (code == std::errc() && end == text.data() + text.size()) return "";
+        return fmt::format("'{}' is not a whole number from 0 to 18446744073709551615", text);
+      },
+      "");
+}
+
 Result<Network> load_network(const CommonOptions& options) {
   ImportOptions import;
   for (const std::string& option : options.shapes) {
@@ -64,6 +89,12 @@ KernelCache kernel_cache(const CommonOptions& options) {
   if (folder.empty()) folder = std::filesystem::temp_directory_path() / "emulsion-cache";
   const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   return KernelCache(folder, this_program(), options.jobs > 0 ? options.jobs : cores);
+}
+
+Status check_cache(const CommonOptions& options) {
+  const Status made = make_directory(kernel_cache(options).directory());
+  if (!made.ok()) return made.error().in("the cache of kernels");
+  return check_temporary_directory();
 }
 
 }  // namespace emulsion

@@ -23,12 +23,16 @@ Status run_network(const RunOptions& options) {
   TRY(const auto files, assign_files(network, network.outputs, options.outputs, "--output"));
   // Compiling takes a while: an output that cannot be written is said before.
   for (const auto& file : files) TRY_OK(check_writable(file));
+  TRY(auto read, assign_files(network, network.inputs, options.inputs, "--input"));
+  read.insert(read.end(), {options.model, options.plan});
+  TRY_OK(check_distinct(read, files));
 
   CompileOptions compile;
   compile.name = c_identifier(network.name);
   compile.threads = options.threads;
   TRY(compile.target, resolve_target(options.target));
   TRY_OK(check_runs_here(compile.target));
+  TRY_OK(check_cache(options));
   KernelCache cache = kernel_cache(options);
   TRY(LoadedNetwork loaded, LoadedNetwork::load(network, plan, cache, compile));
   TRY(const std::vector<Tensor> outputs, loaded.run(inputs));
@@ -52,7 +56,7 @@ std::function<Status()> define_run(CLI::App& app) {
   app.add_option("--plan", options->plan, "How to compute it; without one, the defaults")
       ->type_name("P.json");
   app.add_option("--threads", options->threads, "Threads")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(1, k_most_threads))
       ->capture_default_str();
   add_target_option(app, *options);
   add_cache_options(app, *options);

@@ -48,6 +48,7 @@ Status transform(const TransformOptions& options) {
   TRY(const Plan plan, load_plan(options.plan, network));
   TRY_OK(check_writable(output));
   TRY_OK(check_writable(plan_output));
+  TRY_OK(check_distinct({options.model, options.plan, options.data}, {output, plan_output}));
 
   const std::map<int, Steps> steps = rewrites(plan);
   TRY(const RecalibratedNetwork result, rewrite(network, steps, options.data));

@@ -43,10 +43,20 @@ void add_model_argument(CLI::App& app, CommonOptions& options);  // M.onnx and -
 void add_target_option(CLI::App& app, CommonOptions& options);   // --target
 void add_cache_options(CLI::App& app, CommonOptions& options);   // --cache and --jobs
 
+// Checks of options: a number in [least, most], and a whole number of 64 bits. CLI11's own accept
+// NaN, and wrap what is negative or too large.
+CLI::Validator number_between(double least, double most);
+CLI::Validator whole_number();
+
+// Of a compiled network.
+constexpr int k_most_threads = 256;
+
 // Imports options.model with options.shapes.
 Result<Network> load_network(const CommonOptions& options);
 // The kernel cache: --cache, else EMULSION_CACHE, else XDG_CACHE_HOME/emulsion, else
 // ~/.cache/emulsion.
 KernelCache kernel_cache(const CommonOptions& options);
+// An error unless kernels can be compiled there: the cache and the temporary folder take files.
+Status check_cache(const CommonOptions& options);
 
 }  // namespace emulsion

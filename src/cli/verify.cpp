@@ -155,6 +155,7 @@ Status verify_network(const VerifyOptions& options) {
   compile.threads = options.threads;
   TRY(compile.target, resolve_target(options.target));
   TRY_OK(check_runs_here(compile.target));
+  TRY_OK(check_cache(options));
   KernelCache cache = kernel_cache(options);
   TRY(LoadedNetwork loaded, LoadedNetwork::load(network, plan, cache, compile));
   TRY(const std::vector<Tensor> got, loaded.run(data.inputs));
@@ -211,11 +212,13 @@ std::function<Status()> define_verify(CLI::App& app) {
                "Run every layer's kernel alone too, held to its algorithm's error bound");
   app.add_option("--tolerance", options->tolerance,
                  "Largest difference accepted of a network, relative to its largest output")
-      ->check(CLI::NonNegativeNumber)
+      ->check(number_between(0, 1e9))
       ->capture_default_str();
-  app.add_option("--seed", options->seed, "Of the noise")->capture_default_str();
+  app.add_option("--seed", options->seed, "Of the noise")
+      ->check(whole_number())
+      ->capture_default_str();
   app.add_option("--threads", options->threads, "Threads")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(1, k_most_threads))
       ->capture_default_str();
   app.add_option("--python", options->python,
                  "A Python with onnxruntime. Default: python3, then .venv/bin/python")

@@ -35,8 +35,13 @@ class StagingFolder {
   const fs::path& path() const { return path_; }
 
   Status publish(const std::vector<std::string>& files, const fs::path& directory) const {
+    std::error_code ec;
+    // Either all files arrive or none.
     for (const std::string& file : files) {
-      std::error_code ec;
+      if (fs::is_directory(directory / file, ec))
+        return error("{}: is a folder, not a file", (directory / file).string());
+    }
+    for (const std::string& file : files) {
       fs::rename(path_ / file, directory / file, ec);
       if (ec) return error("{}: cannot be written: {}", (directory / file).string(), ec.message());
     }

@@ -77,7 +77,7 @@ const char* const k_driver_context = R"C(struct @N@_context {
   buffer buffers[@BUFFER_COUNT@];
   @N@_options options;
   void *owned_workspace;
-  int failed;  // the error is written; a second one is not
+  int failed;  // 1: an error is being written, 2: it is written; a second one is not
   char error[256];
 @SCRATCH_MEMBER@};
 
@@ -85,11 +85,13 @@ static _Thread_local char thread_error[256];
 
 // Records an error, the first of a run, for the context and this thread, and returns the code.
 static int fail(@N@_context *context, int code, const char *message) {
-  if (context && __atomic_exchange_n(&context->failed, 1, __ATOMIC_ACQ_REL)) {
-    message = context->error;
-  } else if (context) {
+  int state = 0;
+  if (context && __atomic_compare_exchange_n(&context->failed, &state, 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
     snprintf(context->error, sizeof context->error, "%s", message);
+    __atomic_store_n(&context->failed, 2, __ATOMIC_RELEASE);
     if (context->options.error) context->options.error(context->options.user, message);
+  } else if (state == 2) {
+    message = context->error;
   }
   snprintf(thread_error, sizeof thread_error, "%s", message);
   return code;

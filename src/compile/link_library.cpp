@@ -12,8 +12,20 @@ namespace emulsion {
 namespace fs = std::filesystem;
 namespace {
 
+// The line of a tool's output that says most: the first with an error, else the first.
+std::string complaint(const std::string& errors) {
+  const size_t at = errors.find("error: ");
+  const size_t begin = at == std::string::npos ? 0 : errors.rfind('\n', at) + 1;
+  const std::string line = errors.substr(begin, errors.find('\n', begin) - begin);
+  return line.empty() ? "it does not say why" : line;
+}
+
 // Runs a tool; its complaint is the error.
 Status run_tool(const std::vector<std::string>& command, const std::string& folder = "") {
+  if (command[0] == "cc" && find_program("cc").empty()) {
+    return failure(
+        "there is no C compiler: install clang (./dev setup does), or name one with --cc");
+  }
   if (find_program(command[0]).empty()) {
     return failure("{} is missing: install it (./dev setup does)", command[0]);
   }
@@ -21,8 +33,8 @@ Status run_tool(const std::vector<std::string>& command, const std::string& fold
   options.directory = folder;
   TRY(const ProcessResult result, run_process(command, options));
   if (result.exit_code == 0) return ok();
-  const std::string complaint = result.errors.substr(0, result.errors.find('\n'));
-  return failure("{} failed with code {}: {}", command[0], result.exit_code, complaint);
+  return failure("{} failed with code {}: {}", command[0], result.exit_code,
+                 complaint(result.errors));
 }
 
 std::string usable_cc(const std::string& cc) {

@@ -61,7 +61,7 @@ Result<Shape> infer(const Conv& conv, const Shapes& inputs) {
   if (!conv.weight) return error("weight is missing");
   const Shape& w = conv.weight->shape;
   if (w.size() != 4 || element_count(w) == 0) {
-    return error("weight has shape {} where rank 4 is needed", to_text(w));
+    return error("weight has shape {} where four extents of 1 or more are needed", to_text(w));
   }
   TRY_OK(check_window(conv.stride, conv.dilation, conv.pad));
   if (conv.groups < 1 || x[1] % conv.groups != 0 || w[0] % conv.groups != 0) {

@@ -33,7 +33,17 @@ TEST(File, AFullDiskLeavesTheOldContent) {
   ASSERT_FALSE(status.ok());
   EXPECT_NE(status.error().message.find("No space left"), std::string::npos)
       << status.error().message;
+  EXPECT_EQ(status.error().code, ExitCode::internal);
   EXPECT_EQ(*read_file(path), "old");
+}
+
+TEST(File, ADeviceIsWrittenToAndNotReplaced) {
+  TemporaryDirectory directory;
+  const fs::path device = directory.path() / "device";
+  fs::create_symlink("/dev/null", device);
+  ASSERT_TRUE(write_file(device, "x").ok());
+  EXPECT_TRUE(fs::is_symlink(device));
+  EXPECT_TRUE(fs::is_character_file(device));
 }
 
 TEST(File, ErrorsNameThePath) {

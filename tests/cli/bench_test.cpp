@@ -69,7 +69,8 @@ TEST_F(BenchTest, a_person_gets_sentences) {
 }
 
 TEST_F(BenchTest, bad_numbers_are_refused) {
-  EXPECT_EQ(bench({"--threads", "0"}).exit_code, 2);
+  expect_refusal(bench({"--threads", "0"}), "range 1 to 256");
+  expect_refusal(bench({"--seconds", "nan"}), "is not a number");
   EXPECT_EQ(run_emulsion({"bench", path("missing.onnx")}).exit_code, 2);
 }
 

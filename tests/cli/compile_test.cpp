@@ -96,9 +96,28 @@ TEST_F(CompileTest, bad_input_is_one_line) {
            "other.json");
   expect_refusal(compiling({"compile", file, "-o", path("out"), "--plan", other}),
                  "another network");
+  // A library with such a name would take the place of the C library's function.
+  expect_refusal(compiling({"compile", file, "-o", path("out"), "--name", "printf"}),
+                 "the C library has a function of that name");
+  expect_refusal(compiling({"compile", file, "-o", path("out"), "--name", std::string(300, 'a')}),
+                 "300 letters");
+  expect_refusal(compiling({"compile", file, "-o", path("out"), "--cc", ""}), "--cc");
+  for (const char* budget : {"-1", "nan", "inf", "abc"}) {
+    expect_refusal(compiling({"compile", file, "-o", path("out"), "--budget", budget}),
+                   "is not a number from 0");
+  }
+  expect_refusal(run_emulsion({"compile", file, "-o", path("out"), "--cache", "/proc/nowhere"}),
+                 "the cache of kernels: /proc/nowhere");
   EXPECT_TRUE(files("out").empty());
   EXPECT_EQ(run_emulsion({"compile"}).exit_code, 2);
   EXPECT_EQ(run_emulsion({"compile", "--help"}).exit_code, 0);
+}
+
+TEST_F(CompileTest, all_files_arrive_or_none) {
+  fs::create_directories(path("out/m.a"));
+  expect_refusal(compiling({"compile", model(small_network()), "-o", path("out")}),
+                 "is a folder, not a file");
+  EXPECT_THAT(files("out"), ::testing::ElementsAre("m.a"));
 }
 
 TEST_F(CompileTest, ctrl_c_ends_with_130_and_leaves_nothing) {

@@ -188,6 +188,8 @@ TEST_F(ExploreTest, refuses_bad_input_in_one_line) {
   expect_refusal(compiling(arguments("bad", {"--legality", "maybe"})), "maybe");
   expect_refusal(compiling(arguments("bad", {"--freeze", "("})), "--freeze");
   expect_refusal(compiling(arguments("bad", {"--target", "z80"})), "z80");
+  expect_refusal(compiling(arguments("bad", {"--seed", "-1"})), "is not a whole number");
+  expect_refusal(compiling(arguments("bad", {"--budget", "nan"})), "is not a number");
   expect_refusal(compiling(arguments("m.onnx/below")), "m.onnx");
 }
 

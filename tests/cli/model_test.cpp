@@ -37,7 +37,17 @@ TEST(ModelVerb, RefusesInOneLine) {
   expect_refusal(run_emulsion({"model", "resnet18"}), "-o resnet18.onnx");
   expect_refusal(run_emulsion({"model", "lenet", "-o", "x.onnx"}),
                  "the models are resnet34-cifar10");
-  EXPECT_NE(run_emulsion({"model", "mobilenetv2", "-o", "/no/such/folder/x.onnx"}).exit_code, 0);
+  expect_refusal(run_emulsion({"model", "mobilenetv2", "-o", "/no/such/folder/x.onnx"}),
+                 "no folder /no/such/folder");
+  // Neither wraps around to another seed.
+  for (const char* seed : {"-1", "99999999999999999999999", "abc", ""}) {
+    expect_refusal(run_emulsion({"model", "mobilenetv2", "-o", "x.onnx", "--seed", seed}),
+                   "is not a whole number");
+  }
+  // One line, whatever the parser finds.
+  expect_refusal(run_emulsion({}), "emulsion --help");
+  expect_refusal(run_emulsion({"frobnicate"}), "'frobnicate' is no verb");
+  expect_refusal(run_emulsion({"model", "--frobnicate"}), "emulsion model --help");
 }
 
 }  // namespace

@@ -76,6 +76,10 @@ TEST_F(RunTest, bad_input_is_refused_in_one_line) {
       {good, text("no array", "text.npy"), path("y.npy"), "text.npy"},
       {good, x, path("no/such/folder/y.npy"), "no folder"},
       {good, x, folder_.path().string(), "is a folder"},
+      {good, x, x, "is an input and would be overwritten"},
+      {good, x, good, "is an input and would be overwritten"},
+      {good, x, path(std::string(300, 'a')), "File name too long"},
+      {"", x, path("y.npy"), "the name of a file is empty"},
       {text("not a model", "text.onnx"), x, path("y.npy"), "text.onnx"},
   };
   for (const auto& bad : cases) {
@@ -113,9 +117,32 @@ TEST_F(RunTest, a_cache_that_cannot_be_written_is_said) {
   EXPECT_THAT(result.errors, ::testing::HasSubstr(path("file")));
 }
 
+TEST_F(RunTest, a_full_disk_is_no_fault_of_the_input_and_a_device_stays_one) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "[SKIP] no /dev/full here";
+  const std::string x = npy(noise({1, 3, 8, 8}, 9), "x.npy");
+  const auto result =
+      compiling({"run", model(small_network()), "--input", x, "--output", "/dev/full"});
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(result.errors, "emulsion: /dev/full: cannot be written: No space left on device\n");
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/full"));
+}
+
+TEST_F(RunTest, a_temporary_folder_that_cannot_be_used_is_said) {
+  const std::string x = npy(noise({1, 3, 8, 8}, 9), "x.npy");
+  for (const std::string& folder : {path("nowhere"), std::string("/proc")}) {
+    const auto result =
+        run_or_fail({"env", "TMPDIR=" + folder, EMULSION_PROGRAM, "run", model(small_network()),
+                     "--input", x, "--output", path("y.npy"), "--cache", path("cache")});
+    EXPECT_EQ(result.exit_code, 3);
+    EXPECT_THAT(result.errors, ::testing::HasSubstr("TMPDIR"));
+    EXPECT_EQ(std::count(result.errors.begin(), result.errors.end(), '\n'), 1) << result.errors;
+  }
+}
+
 TEST_F(RunTest, wrong_usage_has_the_code_of_bad_input) {
-  EXPECT_EQ(run_emulsion({"run"}).exit_code, 2);
-  EXPECT_EQ(run_emulsion({"run", "m.onnx", "--nonsense"}).exit_code, 2);
+  expect_refusal(run_emulsion({"run"}), "emulsion run --help");
+  expect_refusal(run_emulsion({"run", "m.onnx", "--nonsense"}), "emulsion run --help");
+  expect_refusal(run_emulsion({"run", "m.onnx", "--threads", "257"}), "range 1 to 256");
   EXPECT_EQ(run_emulsion({"run", "--help"}).exit_code, 0);
 }
 

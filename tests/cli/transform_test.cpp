@@ -145,8 +145,16 @@ TEST(Transform, RefusesInOneLineAndWritesNothing) {
   const ProcessResult unwritable =
       run_emulsion({"transform", other.model(), "--plan", other.plan_file(), "-o",
                     other.file("no/such/t.onnx")});
-  EXPECT_NE(unwritable.exit_code, 0);
-  EXPECT_THAT(unwritable.errors, HasSubstr("no/such"));
+  expect_refusal(unwritable, "no/such");
+  // Neither the model nor the plan is overwritten: T.plan.json goes beside T.onnx.
+  expect_refusal(
+      run_emulsion({"transform", other.model(), "--plan", other.plan_file(), "-o", other.model()}),
+      "is an input and would be overwritten");
+  const std::string plan = other.file("t.plan.json");
+  ASSERT_TRUE(write_file(plan, *read_file(other.plan_file())).ok());
+  expect_refusal(run_emulsion({"transform", other.model(), "--plan", plan, "-o", other.output()}),
+                 "t.plan.json: is an input and would be overwritten");
+  EXPECT_EQ(*read_file(plan), *read_file(other.plan_file()));
 }
 
 }  // namespace

@@ -116,6 +116,8 @@ TEST_F(VerifyTest, inputs_that_contradict_each_other_are_refused) {
   const std::string x = npy(noise({1, 3, 8, 8}, 9), "x.npy");
   expect_refusal(verify(model(small_network()), {"--expect", x}), "--input");
   EXPECT_EQ(verify(model(small_network()), {"--data", path(""), "--input", x}).exit_code, 2);
+  expect_refusal(verify(model(small_network()), {"--tolerance", "nan"}), "is not a number");
+  expect_refusal(verify(model(small_network()), {"--seed", "-1"}), "is not a whole number");
 }
 
 }  // namespace
