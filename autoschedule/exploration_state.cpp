@@ -6,7 +6,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* k_format = "emulsion-state-1";
+constexpr const char* k_format = "emulsion-state-2";
 
 json to_json(const Verdict& verdict) {
   return {{"rule", legality_name(verdict.rule)},
@@ -69,7 +69,8 @@ Status ExplorationState::add_reference(int seed, double log_score) {
   return file_.append({{"seed", seed}, {"log_score", log_score}});
 }
 
-Status ExplorationState::add_verdict(int configuration, const Verdict& verdict) {
+Status ExplorationState::add_verdict(const std::string& configuration, const Verdict& verdict) {
+  verdicts_[configuration] = verdict;
   return file_.append({{"configuration", configuration}, {"verdict", to_json(verdict)}});
 }
 

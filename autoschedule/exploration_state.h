@@ -1,5 +1,6 @@
 // What an exploration has found out so far, on disk as JSON lines, so that it can be killed at any
-// moment and goes on where it was: the original's scores by seed and the verdicts by configuration.
+// moment and goes on where it was: the original's scores by seed and the verdicts by configuration
+// (configuration_key in space.h), whatever strategy proposed them.
 #pragma once
 
 #include <map>
@@ -17,15 +18,15 @@ class ExplorationState {
                                        const nlohmann::ordered_json& identity);
 
   const std::map<int, double>& reference() const { return reference_; }  // log score by seed
-  const std::map<int, Verdict>& verdicts() const { return verdicts_; }   // by configuration
-  // Safe to call from several threads; on disk when they return.
+  const std::map<std::string, Verdict>& verdicts() const { return verdicts_; }  // by configuration
+  // On disk when they return. Scores may come from several threads.
   Status add_reference(int seed, double log_score);
-  Status add_verdict(int configuration, const Verdict& verdict);
+  Status add_verdict(const std::string& configuration, const Verdict& verdict);
 
  private:
   JsonLines file_;
   std::map<int, double> reference_;
-  std::map<int, Verdict> verdicts_;
+  std::map<std::string, Verdict> verdicts_;
 };
 
 }  // namespace emulsion

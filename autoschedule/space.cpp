@@ -5,6 +5,7 @@
 #include <optional>
 #include <regex>
 
+#include "base/hash.h"
 #include "base/random.h"
 #include "nest/rewrite.h"
 
@@ -103,6 +104,14 @@ int64_t multiplies(const SearchSpace& space, const Configuration& configuration)
     result += choices[configuration[i]].multiplies - choices[0].multiplies;
   }
   return result;
+}
+
+std::string configuration_key(const SearchSpace& space, const Configuration& configuration) {
+  std::string text;
+  for (const auto& [conv, steps] : rewrites(space, configuration)) {
+    text += fmt::format("{}: {}\n", conv, to_text(steps));
+  }
+  return hash_text(text);
 }
 
 }  // namespace emulsion

@@ -1,12 +1,14 @@
-#include "cli/time_in_turns.h"
+#include "explore/time_in_turns.h"
 
 #include <algorithm>
+#include <map>
 
 namespace emulsion {
 namespace {
 
 constexpr int k_turns = 6;
 constexpr double k_turn_seconds = 0.15;
+constexpr double k_layers_seconds = 0.4;
 
 struct Times {
   std::vector<double> minima, medians;
@@ -32,8 +34,18 @@ Result<NetworkRecord> time_in_turns(LoadedNetwork& original, LoadedNetwork& chan
     TRY_OK(of_original.add(original));
     TRY_OK(of_changed.add(changed));
   }
-  return NetworkRecord{of_changed.least(), of_changed.middle(), of_original.least(),
-                       of_original.middle()};
+  NetworkRecord record{of_changed.least(), of_changed.middle(), of_original.least(),
+                       of_original.middle(), 0, {}};
+  TRY(const NetworkTime by_layer, changed.time(k_layers_seconds, true));
+  const std::vector<KernelUse>& calls = changed.compiled().kernels;
+  std::map<std::string, int> counts;
+  for (size_t i = 0; i < calls.size(); ++i) {
+    const double ms = by_layer.layer_min_ms[i];
+    double& mean = record.kernels_ms[calls[i].kernel];
+    mean += (ms - mean) / ++counts[calls[i].kernel];
+    record.parts_ms += ms;
+  }
+  return record;
 }
 
 }  // namespace emulsion

@@ -1,0 +1,79 @@
+// The joint search: configurations from a strategy, judged and measured as whole networks, until
+// prediction and measurement agree; for one speed-up that is wanted or for a ladder of them.
+#pragma once
+
+#include <set>
+
+#include "autoschedule/capacity_model.h"
+#include "autoschedule/strategy.h"
+#include "explore/judge.h"
+#include "explore/measurer.h"
+
+namespace emulsion {
+
+struct FoundPlan {
+  double wanted = 1;  // speed-up; 1: the same function; infinite: the fastest
+  Configuration configuration;
+  Plan plan;
+  NetworkRecord time;
+  double predicted_ms = 0;           // by the table that it was chosen by
+  double original_predicted_ms = 0;  // by the same table
+  std::optional<Verdict> verdict;    // as the rule asks for
+
+  double speedup() const { return time.original_min_ms / time.min_ms; }
+  double predicted_speedup() const { return original_predicted_ms / predicted_ms; }
+};
+
+// One that a verdict excluded.
+struct Rejection {
+  Configuration configuration;
+  double predicted_speedup = 0;
+  Verdict verdict;
+};
+
+class PlanFinder {
+ public:
+  // losses: by slot, by choice. All references outlive it.
+  PlanFinder(const Problem& problem, LegalityRule rule, const Strategy& strategy,
+             std::vector<std::vector<double>> losses, Measurer& measurer, Judge& judge,
+             const Stopping& stopping);
+
+  // An error says why it stopped early; what was found until then stays.
+  Status find();
+
+  const std::vector<FoundPlan>& plans() const { return plans_; }
+  const std::vector<Rejection>& rejections() const { return rejections_; }
+  // By the table as it is now.
+  AdditiveTable table() const;
+  // What the strategy proposes for that table.
+  std::vector<Configuration> proposals() const;
+  bool complete() const { return complete_; }
+
+ private:
+  struct Pick {
+    Configuration configuration;
+    double ms = 0;
+  };
+  AdditiveTable search_table() const;
+  std::optional<Pick> pick(double most_ms, const std::set<Configuration>& excluded) const;
+  // Whether the rule lets it pass.
+  Result<bool> passes(const Configuration& configuration, double ms);
+  Status find_one(double wanted);
+  std::vector<double> wanted() const;
+
+  const Problem& problem_;
+  const LegalityRule rule_;
+  const Strategy& strategy_;
+  const std::vector<std::vector<double>> losses_;
+  Measurer& measurer_;
+  Judge& judge_;
+  const Stopping& stopping_;
+  CapacityModel capacity_;
+  double capacity_weight_ = 0;
+  std::set<Configuration> rejected_;
+  std::vector<FoundPlan> plans_;
+  std::vector<Rejection> rejections_;
+  bool complete_ = false;
+};
+
+}  // namespace emulsion

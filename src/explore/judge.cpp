@@ -1,0 +1,146 @@
+#include "explore/judge.h"
+
+#include <atomic>
+#include <cmath>
+#include <mutex>
+
+#include "base/hash.h"
+#include "base/process.h"
+#include "base/progress.h"
+#include "base/random.h"
+#include "legality/training_kernels.h"
+
+namespace emulsion {
+namespace {
+
+constexpr int k_kernels_at_once = 16;  // compiled between two looks at the clock
+
+// Everything that verdicts depend on.
+nlohmann::ordered_json identity(const Problem& problem, LegalityRule rule) {
+  const Minibatch& m = problem.minibatch.minibatch;
+  const std::string images(reinterpret_cast<const char*>(m.images.data.data()),
+                           m.images.data.size() * sizeof(float));
+  std::string slots;
+  for (const SpaceSlot& slot : problem.space.slots) slots += fmt::format("{} ", slot.conv);
+  return {{"network", problem.structure}, {"seed", problem.options.seed},
+          {"legality", legality_name(rule)}, {"slots", slots},
+          {"target", problem.target},     {"images", hash_text(images)},
+          {"labels", m.labels}};
+}
+
+}  // namespace
+
+Result<Judge> Judge::open(const Problem& problem, LegalityRule rule, KernelCache& cache,
+                          const Stopping& stopping) {
+  Judge judge(problem, rule, cache, stopping);
+  std::vector<int> slots;
+  for (const SpaceSlot& slot : problem.space.slots) slots.push_back(slot.conv);
+  TRY(judge.training_, training_network(problem.network, slots,
+                                        problem.minibatch.minibatch.images.shape[0]));
+  judge.engine_ = std::make_unique<KernelEngine>(cache, problem.target);
+  TRY(judge.state_, ExplorationState::open(problem.options.output / "state.jsonl",
+                                           identity(problem, rule)));
+  return judge;
+}
+
+Status Judge::prepare() {
+  if (rule_ == LegalityRule::none) return ok();
+  TRY_OK(compile_kernels());
+  return score_original();
+}
+
+Status Judge::compile_kernels() {
+  std::map<int, std::vector<Steps>> rewrites;
+  for (const SpaceSlot& slot : problem_->space.slots) {
+    for (size_t k = 1; k < slot.choices.size(); ++k) {
+      rewrites[slot.conv].push_back(slot.choices[k].rewrite);
+    }
+  }
+  TRY(const std::vector<KernelSpec> specs,
+      training_kernels(training_, rewrites, problem_->target));
+  const int total = static_cast<int>(specs.size());
+  Progress bar("compiling kernels for legality", total);
+  for (int first = 0; first < total; first += k_kernels_at_once) {
+    TRY_OK(stopping_->check("kernels were compiled"));
+    const int last = std::min(total, first + k_kernels_at_once);
+    (void)cache_->compile({specs.begin() + first, specs.begin() + last},
+                          [&](int done, int) { bar.update(first + done); });
+  }
+  return stopping_->check("kernels were compiled");
+}
+
+Result<double> Judge::log_score(const TrainingNetwork& network, int seed) {
+  TRY(const FisherScore score,
+      fisher_score(network, problem_->minibatch.minibatch,
+                   mix_bits(problem_->options.seed) + static_cast<uint64_t>(seed), *engine_));
+  if (!std::isfinite(score.total)) {
+    return error("the score is not finite: the images' values are too large");
+  }
+  return std::log(std::max(score.total, 1e-300));
+}
+
+Status Judge::score_original() {
+  reference_.log_scores.assign(k_reference_seeds, 0);
+  std::vector<int> open;
+  for (int seed = 0; seed < k_reference_seeds; ++seed) {
+    const auto known = state_.reference().find(seed);
+    if (known == state_.reference().end()) {
+      open.push_back(seed);
+    } else {
+      reference_.log_scores[seed] = known->second;
+    }
+  }
+  Progress bar("scoring the original", static_cast<int64_t>(open.size()));
+  std::atomic<int> done = 0;
+  std::mutex mutex;
+  Status status = ok();
+  parallel_for(static_cast<int>(open.size()), cache_->workers(), [&](int i) {
+    {
+      const std::lock_guard lock(mutex);
+      if (!status.ok() || stopping_->now()) return;
+    }
+    const auto score = log_score(training_, open[i]);
+    const Status saved = score.ok() ? state_.add_reference(open[i], *score) : score.error();
+    const std::lock_guard lock(mutex);
+    if (!saved.ok()) status = saved;
+    if (score.ok()) reference_.log_scores[open[i]] = *score;
+    bar.update(++done);
+  });
+  if (status.ok() && done < static_cast<int>(open.size())) {
+    reference_.log_scores.clear();
+    return stopping_->check("the original was scored");
+  }
+  return status;
+}
+
+std::optional<Verdict> Judge::known(const Configuration& configuration) const {
+  const auto found = state_.verdicts().find(configuration_key(problem_->space, configuration));
+  return found == state_.verdicts().end() ? std::nullopt : std::optional(found->second);
+}
+
+Result<Verdict> Judge::verdict(const Configuration& configuration) {
+  if (const auto before = known(configuration)) return *before;
+  TRY(const TrainingNetwork candidate,
+      rewritten(training_, rewrites(problem_->space, configuration)));
+  // One seed decides many candidates; those that it does not decide want most of the others, which
+  // are scored several at a time.
+  std::map<int, Result<double>> scores;
+  const auto score = [&](int seed) -> Result<double> {
+    const int wanted = seed == 0 ? 1 : std::min(cache_->workers(), k_candidate_seeds - seed);
+    if (!scores.contains(seed)) {
+      TRY_OK(stopping_->check("all was judged"));
+      std::mutex mutex;
+      parallel_for(wanted, wanted, [&](int i) {
+        Result<double> value = log_score(candidate, seed + i);
+        const std::lock_guard lock(mutex);
+        scores.emplace(seed + i, std::move(value));
+      });
+    }
+    return scores.at(seed);
+  };
+  TRY(Verdict verdict, judge(rule_, reference_, score));
+  TRY_OK(state_.add_verdict(configuration_key(problem_->space, configuration), verdict));
+  return verdict;
+}
+
+}  // namespace emulsion

@@ -1,0 +1,43 @@
+// The verdicts on configurations as whole networks, each found once: what the state has is not
+// judged again.
+#pragma once
+
+#include "autoschedule/exploration_state.h"
+#include "explore/problem.h"
+#include "explore/stopping.h"
+#include "legality/fisher.h"
+
+namespace emulsion {
+
+class Judge {
+ public:
+  // problem, cache and stopping outlive it.
+  static Result<Judge> open(const Problem& problem, LegalityRule rule, KernelCache& cache,
+                            const Stopping& stopping);
+
+  // Kernels of scoring, and the original's scores. rule none: nothing.
+  Status prepare();
+  // By the rule of Fisher Potential.
+  Result<Verdict> verdict(const Configuration& configuration);
+  // Of the verdicts so far.
+  std::optional<Verdict> known(const Configuration& configuration) const;
+  const Reference& reference() const { return reference_; }
+
+ private:
+  Judge(const Problem& problem, LegalityRule rule, KernelCache& cache, const Stopping& stopping)
+      : problem_(&problem), rule_(rule), cache_(&cache), stopping_(&stopping) {}
+  Status compile_kernels();
+  Status score_original();
+  Result<double> log_score(const TrainingNetwork& network, int seed);
+
+  const Problem* problem_;
+  LegalityRule rule_;
+  KernelCache* cache_;
+  const Stopping* stopping_;
+  TrainingNetwork training_;
+  std::unique_ptr<KernelEngine> engine_;
+  ExplorationState state_;
+  Reference reference_;
+};
+
+}  // namespace emulsion
