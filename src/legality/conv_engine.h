@@ -3,6 +3,7 @@
 // here).
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -19,10 +20,22 @@ namespace emulsion {
 template <class T>
 using Weights = std::vector<T>;
 
+// A conv that is going to be computed on an input of this shape.
+struct ConvUse {
+  Conv conv;
+  Shape input;
+  bool backward = false;  // or forward
+};
+
 template <class T>
 class ConvEngine {
  public:
   virtual ~ConvEngine() = default;
+  // Says what is coming, so that it can be compiled at once. Not needed for correctness.
+  virtual Status prepare(const std::vector<ConvUse>&,
+                         const std::function<void(int done, int all)>& = nullptr) {
+    return ok();
+  }
   // The conv's sum alone: no bias, prologue or epilogue.
   virtual Result<Array<T>> forward(const Conv& conv, const Array<T>& x,
                                    const Weights<T>& weights) = 0;
@@ -62,6 +75,8 @@ class KernelEngine : public ConvEngine<float> {
  public:
   KernelEngine(KernelCache& cache, std::string target)
       : cache_(cache), target_(std::move(target)) {}
+  Status prepare(const std::vector<ConvUse>& uses,
+                 const std::function<void(int done, int all)>& progress) override;
   Result<Array<float>> forward(const Conv& conv, const Array<float>& x,
                                const Weights<float>& weights) override;
   Result<Array<float>> backward(const Conv& conv, const Shape& x_shape,

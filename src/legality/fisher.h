@@ -9,7 +9,7 @@
 #include <functional>
 #include <vector>
 
-#include "legality/conv_engine.h"
+#include "legality/pass.h"
 #include "legality/training_network.h"
 
 namespace emulsion {
@@ -24,10 +24,6 @@ struct FisherScore {
   std::vector<double> slots;  // in the network's order of slots
   double mean_loss = 0;       // cross-entropy
 };
-
-// The weights of a layer, in the order of its weight's shape.
-template <class T>
-using WeightSource = std::function<Weights<T>(int layer)>;
 
 // T: the type of every tensor, float or double; sums of statistics and scores are always double.
 template <class T>

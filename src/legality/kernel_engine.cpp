@@ -1,3 +1,5 @@
+#include <set>
+
 #include "legality/conv_engine.h"
 
 namespace emulsion {
@@ -149,6 +151,23 @@ ConvCall backward_call(const Conv& conv, const Shape& x, const std::string& targ
   }
   call.spec = unpadded(conv, {x[1], w[0] / conv.groups, w[2], w[3]}, {1, 1}, input, target);
   return call;
+}
+
+Status KernelEngine::prepare(const std::vector<ConvUse>& uses,
+                             const std::function<void(int done, int all)>& progress) {
+  std::vector<KernelSpec> specs;
+  std::set<std::string> seen;
+  for (const ConvUse& use : uses) {
+    const ConvCall call = use.backward ? backward_call(use.conv, use.input, target_)
+                                       : forward_call(use.conv, use.input, target_);
+    if (!seen.insert(to_text(call.spec)).second) continue;
+    TRY(KernelSpec complete, completed(call.spec));
+    specs.push_back(std::move(complete));
+  }
+  for (const auto& compiled : cache_.compile(specs, progress)) {
+    if (!compiled.ok()) return compiled.error();
+  }
+  return ok();
 }
 
 Result<LoadedKernel> KernelEngine::kernel(const KernelSpec& spec) {

@@ -29,7 +29,13 @@ void prepare_output(LayerPass<T>& pass) {
 
 template <class T>
 Status conv_forward(LayerPass<T>& pass) {
-  TRY(*pass.output, pass.engine.forward(std::get<Conv>(pass.op), *pass.inputs[0], pass.weights));
+  const Conv& conv = std::get<Conv>(pass.op);
+  TRY(*pass.output, pass.engine.forward(conv, *pass.inputs[0], pass.weights));
+  if (!conv.bias) return ok();
+  const std::vector<float>& bias = conv.bias->data;
+  std::vector<T, AlignedAllocator<T>>& y = pass.output->data;
+  for (size_t i = 0; i < y.size(); i += bias.size())
+    for (size_t c = 0; c < bias.size(); ++c) y[i + c] += static_cast<T>(bias[c]);
   return ok();
 }
 
@@ -43,11 +49,12 @@ Status conv_backward(LayerPass<T>& pass) {
 template <class T>
 Status dense_forward(LayerPass<T>& pass) {
   prepare_output(pass);
+  const Constant& bias = std::get<Dense>(pass.op).bias;
   const int64_t k = pass.inputs[0]->shape.back(), m = pass.output->shape.back();
   const int64_t rows = element_count(pass.output->shape) / m;
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t j = 0; j < m; ++j) {
-      double sum = 0;
+      double sum = bias ? bias->data[j] : 0.0;
       for (int64_t i = 0; i < k; ++i) {
         sum += static_cast<double>(pass.inputs[0]->data[r * k + i]) * pass.weights[j * k + i];
       }
