@@ -1,5 +1,6 @@
 #include "autoschedule/layer_times.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace emulsion {
@@ -29,25 +30,29 @@ void LayerTimes::add(int kernel, const KernelSpec& way, const KernelTime& time) 
 
 void LayerTimes::add(const NetworkRecord& network) {
   for (const auto& [name, ms] : network.kernels_ms) {
-    double& mean = in_network_ms_[name];
-    const int count = ++networks_of_[name];
-    mean += (ms - mean) / count;
-    if (const auto alone = alone_ms_.find(name); alone != alone_ms_.end()) {
-      inside_ms_ += ms;
-      outside_ms_ += alone->second;
-    }
+    const auto [known, fresh] = in_network_ms_.emplace(name, ms);
+    if (!fresh) known->second = std::min(known->second, ms);
   }
-  whole_ms_ += network.min_ms;
-  parts_ms_ += network.parts_ms;
+  double inside = 0, alone = 0;
+  for (const auto& [name, ms] : in_network_ms_) {
+    const auto known = alone_ms_.find(name);
+    if (known == alone_ms_.end()) continue;
+    inside += ms;
+    alone += known->second;
+  }
+  if (alone > 0) inside_over_alone_ = inside / alone;
+  if (network.parts_ms > 0) {
+    const double overhead = std::max(1.0, network.min_ms / network.parts_ms);
+    overhead_ = networks_++ == 0 ? overhead : std::min(overhead_, overhead);
+  }
 }
 
 // Inside networks where that is known; else alone, corrected by how the known ones differ.
 double LayerTimes::estimate(const Way& way) const {
-  const double overhead = parts_ms_ > 0 ? whole_ms_ / parts_ms_ : 1;
-  if (const auto known = in_network_ms_.find(way.name); known != in_network_ms_.end()) {
-    return known->second * overhead;
-  }
-  return way.alone_ms * (outside_ms_ > 0 ? inside_ms_ / outside_ms_ : 1) * overhead;
+  const auto known = in_network_ms_.find(way.name);
+  const double inside =
+      known != in_network_ms_.end() ? known->second : way.alone_ms * inside_over_alone_;
+  return inside * overhead_;
 }
 
 const LayerTimes::Way* LayerTimes::best_way(int kernel) const {

@@ -45,12 +45,13 @@ class LayerTimes {
   SpaceKernels kernels_;
   std::vector<std::vector<Way>> ways_;          // by kernel
   std::map<std::string, int> kernel_of_;        // by the default's name
-  std::map<std::string, double> alone_ms_;      // by name
-  std::map<std::string, double> in_network_ms_; // by name: mean over networks
-  std::map<std::string, int> networks_of_;      // how many networks that mean is over
-  // Sums over what is known both ways: a network's kernels against the same alone, and a network
-  // against its kernels.
-  double inside_ms_ = 0, outside_ms_ = 0, whole_ms_ = 0, parts_ms_ = 0;
+  std::map<std::string, double> alone_ms_;       // by name
+  std::map<std::string, double> in_network_ms_;  // by name: the least over networks
+  // A network against the sum of its kernels: the least over networks. Other work on the machine
+  // only ever adds.
+  double overhead_ = 1;
+  int networks_ = 0;
+  double inside_over_alone_ = 1;  // of kernels known both ways
 };
 
 }  // namespace emulsion

@@ -35,7 +35,9 @@ class Collector {
   Result<int> index(const LaidOutNetwork& laid_out, int layer) {
     const Layer& l = laid_out.network.layers[layer];
     std::string key = to_text(l.op);
-    const auto add = [&](ValueId value) { key += "\n" + to_text(laid_out.descriptors[value]); };
+    const auto add = [&](ValueId value) {
+      key += fmt::format("\n{}", to_text(laid_out.descriptors[value]));
+    };
     for (const ValueId input : l.inputs) add(input);
     add(l.output);
     if (const auto met = by_layer_.find(key); met != by_layer_.end()) return met->second;

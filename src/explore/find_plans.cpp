@@ -23,11 +23,16 @@ constexpr double k_first_weight = 0.25, k_weight_growth = 1.5, k_most_weight = 6
 
 }  // namespace
 
-PlanFinder::PlanFinder(const Problem& problem, LegalityRule rule, const Strategy& strategy,
+std::string wanted_name(double wanted) {
+  if (std::isinf(wanted)) return "fastest";
+  return wanted == 1 ? "same" : fmt::format("{:g}x", wanted);
+}
+
+PlanFinder::PlanFinder(const Problem& problem, Legality legality, const Strategy& strategy,
                        std::vector<std::vector<double>> losses, Measurer& measurer, Judge& judge,
                        const Stopping& stopping)
     : problem_(problem),
-      rule_(rule),
+      legality_(legality),
       strategy_(strategy),
       losses_(std::move(losses)),
       measurer_(measurer),
@@ -89,7 +94,7 @@ std::optional<PlanFinder::Pick> PlanFinder::pick(double most_ms,
 }
 
 Result<bool> PlanFinder::passes(const Configuration& configuration, double ms) {
-  if (rule_ == LegalityRule::none) return true;
+  if (legality_ == Legality::none || legality_ == Legality::inherit) return true;
   TRY(const Verdict verdict, judge_.verdict(configuration));
   capacity_.add(configuration, verdict.log_ratio);
   if (verdict.legal) return true;
@@ -104,7 +109,7 @@ Result<bool> PlanFinder::passes(const Configuration& configuration, double ms) {
 
 // Chosen, judged, measured; the table is corrected by the measurement and searched again, until
 // what it promises is what is measured.
-Status PlanFinder::find_one(double wanted) {
+Status PlanFinder::find_one(double wanted, Progress& bar) {
   std::optional<FoundPlan> best;
   std::set<Configuration> too_slow;
   double margin = 1;
@@ -117,6 +122,7 @@ Status PlanFinder::find_one(double wanted) {
     const std::optional<Pick> found = pick(most_ms, too_slow);
     if (!found || (best && best->configuration == found->configuration)) break;
     TRY(const bool legal, passes(found->configuration, found->ms));
+    bar.note(fmt::format("{}: {} rejected", wanted_name(wanted), rejected + !legal));
     if (!legal) {
       ++rejected;
       continue;
@@ -132,6 +138,8 @@ Status PlanFinder::find_one(double wanted) {
     TRY(plan.time, measurer_.time_network(plan.configuration));
     plan.verdict = judge_.known(plan.configuration);
     ++measured;
+    bar.note(fmt::format("{}: {:.2f}x measured, {:.2f}x predicted", wanted_name(wanted),
+                         plan.speedup(), plan.predicted_speedup()));
     const bool fast_enough = wanted == k_fastest || plan.speedup() >= wanted;
     const bool agrees =
         std::abs(plan.speedup() / plan.predicted_speedup() - 1) <= k_tolerance;
@@ -181,7 +189,7 @@ Status PlanFinder::find() {
   for (const double speedup : ladder) {
     const size_t before = plans_.size();
     // Faster than two that were not found is not there either; the fastest may be.
-    if (in_vain < 2 || speedup == k_fastest) TRY_OK(find_one(speedup));
+    if (in_vain < 2 || speedup == k_fastest) TRY_OK(find_one(speedup, bar));
     in_vain = plans_.size() > before ? 0 : in_vain + 1;
     bar.update(++done, fmt::format("{} found, {} rejected", plans_.size(), rejections_.size()));
   }

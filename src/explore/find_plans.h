@@ -6,10 +6,14 @@
 
 #include "autoschedule/capacity_model.h"
 #include "autoschedule/strategy.h"
+#include "base/progress.h"
 #include "explore/judge.h"
 #include "explore/measurer.h"
 
 namespace emulsion {
+
+// "same", "2x", "fastest"
+std::string wanted_name(double wanted);
 
 struct FoundPlan {
   double wanted = 1;  // speed-up; 1: the same function; infinite: the fastest
@@ -34,7 +38,7 @@ struct Rejection {
 class PlanFinder {
  public:
   // losses: by slot, by choice. All references outlive it.
-  PlanFinder(const Problem& problem, LegalityRule rule, const Strategy& strategy,
+  PlanFinder(const Problem& problem, Legality legality, const Strategy& strategy,
              std::vector<std::vector<double>> losses, Measurer& measurer, Judge& judge,
              const Stopping& stopping);
 
@@ -58,11 +62,11 @@ class PlanFinder {
   std::optional<Pick> pick(double most_ms, const std::set<Configuration>& excluded) const;
   // Whether the rule lets it pass.
   Result<bool> passes(const Configuration& configuration, double ms);
-  Status find_one(double wanted);
+  Status find_one(double wanted, Progress& bar);
   std::vector<double> wanted() const;
 
   const Problem& problem_;
-  const LegalityRule rule_;
+  const Legality legality_;
   const Strategy& strategy_;
   const std::vector<std::vector<double>> losses_;
   Measurer& measurer_;

@@ -16,14 +16,18 @@ namespace {
 constexpr int k_kernels_at_once = 16;  // compiled between two looks at the clock
 
 // Everything that verdicts depend on.
-nlohmann::ordered_json identity(const Problem& problem, LegalityRule rule) {
-  const Minibatch& m = problem.minibatch.minibatch;
+nlohmann::ordered_json identity(const Problem& problem, LegalityRule rule,
+                                const Minibatch& m) {
+  
   const std::string images(reinterpret_cast<const char*>(m.images.data.data()),
                            m.images.data.size() * sizeof(float));
-  std::string slots;
-  for (const SpaceSlot& slot : problem.space.slots) slots += fmt::format("{} ", slot.conv);
+  std::string slots, choices;
+  for (const SpaceSlot& slot : problem.space.slots) {
+    slots += fmt::format("{} ", slot.conv);
+    for (const SlotChoice& choice : slot.choices) choices += to_text(choice.rewrite) + "\n";
+  }
   return {{"network", problem.structure}, {"seed", problem.options.seed},
-          {"legality", legality_name(rule)}, {"slots", slots},
+          {"legality", legality_name(rule)}, {"slots", slots}, {"choices", hash_text(choices)},
           {"target", problem.target},     {"images", hash_text(images)},
           {"labels", m.labels}};
 }
@@ -35,11 +39,12 @@ Result<Judge> Judge::open(const Problem& problem, LegalityRule rule, KernelCache
   Judge judge(problem, rule, cache, stopping);
   std::vector<int> slots;
   for (const SpaceSlot& slot : problem.space.slots) slots.push_back(slot.conv);
-  TRY(judge.training_, training_network(problem.network, slots,
-                                        problem.minibatch.minibatch.images.shape[0]));
+  judge.minibatch_ = fisher_minibatch(problem);
+  TRY(judge.training_,
+      training_network(problem.network, slots, judge.minibatch_.images.shape[0]));
   judge.engine_ = std::make_unique<KernelEngine>(cache, problem.target);
   TRY(judge.state_, ExplorationState::open(problem.options.output / "state.jsonl",
-                                           identity(problem, rule)));
+                                           identity(problem, rule, judge.minibatch_)));
   return judge;
 }
 
@@ -71,7 +76,7 @@ Status Judge::compile_kernels() {
 
 Result<double> Judge::log_score(const TrainingNetwork& network, int seed) {
   TRY(const FisherScore score,
-      fisher_score(network, problem_->minibatch.minibatch,
+      fisher_score(network, minibatch_,
                    mix_bits(problem_->options.seed) + static_cast<uint64_t>(seed), *engine_));
   if (!std::isfinite(score.total)) {
     return error("the score is not finite: the images' values are too large");

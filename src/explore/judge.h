@@ -34,6 +34,7 @@ class Judge {
   LegalityRule rule_;
   KernelCache* cache_;
   const Stopping* stopping_;
+  Minibatch minibatch_;
   TrainingNetwork training_;
   std::unique_ptr<KernelEngine> engine_;
   ExplorationState state_;

@@ -37,14 +37,15 @@ Network with_noise_weights(Network network) {
   return network;
 }
 
-// The default way, and that of every other algorithm.
+// How many algorithms compute it.
 int algorithms_for(const KernelSpec& spec) {
   int count = 0;
   for (const Algorithm& algorithm : algorithms()) {
     KernelSpec other = spec;
     other.algorithm = algorithm.name;
     other.schedule.clear();
-    count += algorithm.applies(other, nullptr);
+    std::string reason;
+    count += algorithm.applies(other, &reason);
   }
   return count;
 }

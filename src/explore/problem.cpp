@@ -1,16 +1,12 @@
 #include "explore/problem.h"
 
+#include <algorithm>
+
 #include "lower/lower.h"
 #include "nest/rewrite.h"
 #include "simplify/simplify.h"
 
 namespace emulsion {
-namespace {
-
-constexpr int k_fisher_images = 16;
-
-}  // namespace
-
 Result<Problem> load_problem(Network network, const ExploreOptions& options) {
   Problem problem;
   problem.options = options;
@@ -30,9 +26,22 @@ Result<Problem> load_problem(Network network, const ExploreOptions& options) {
   }
   TRY(problem.minibatch,
       load_minibatch(problem.network,
-                     {options.data, options.labels,
-                      options.minibatch > 0 ? options.minibatch : k_fisher_images, options.seed}));
+                     {options.data, options.labels, std::max(options.images, options.minibatch),
+                      options.seed}));
   return problem;
+}
+
+Minibatch fisher_minibatch(const Problem& problem) {
+  const Minibatch& all = problem.minibatch.minibatch;
+  const int64_t have = all.images.shape[0];
+  const int64_t count = std::min<int64_t>(have, problem.options.minibatch);
+  Minibatch first;
+  Shape shape = all.images.shape;
+  shape[0] = count;
+  const auto begin = all.images.data.begin();
+  first.images = Tensor(shape, std::vector<float>(begin, begin + element_count(shape)));
+  first.labels.assign(all.labels.begin(), all.labels.begin() + count);
+  return first;
 }
 
 Plan rewriting_plan(const Problem& problem, const Configuration& configuration) {

@@ -15,12 +15,15 @@ struct Problem {
   Network simplified;       // what plans belong to
   Network bare;             // the same without weights
   SearchSpace space;
-  LoadedMinibatch minibatch;
+  LoadedMinibatch minibatch;  // of options.images images
   std::string structure;    // structure_hash(simplified)
 };
 
 // Everything that bad input can make fail, before any work.
 Result<Problem> load_problem(Network network, const ExploreOptions& options);
+
+// The first images of the minibatch, as Fisher Potential is scored on them.
+Minibatch fisher_minibatch(const Problem& problem);
 
 // The plan that rewrites a network as a configuration says, kernels left to the defaults.
 Plan rewriting_plan(const Problem& problem, const Configuration& configuration);

@@ -1,12 +1,15 @@
 #include "explore/time_in_turns.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 namespace emulsion {
 namespace {
 
-constexpr int k_turns = 6;
+// Until neither gets faster any more: what else runs on the machine only ever adds.
+constexpr int k_least_turns = 6, k_most_turns = 24, k_calm_turns = 4;
+constexpr double k_faster = 0.99;
 constexpr double k_turn_seconds = 0.15;
 constexpr double k_layers_seconds = 0.4;
 
@@ -19,7 +22,10 @@ struct Times {
     medians.push_back(time.median_ms);
     return ok();
   }
-  double least() const { return *std::min_element(minima.begin(), minima.end()); }
+  double least() const {
+    return minima.empty() ? std::numeric_limits<double>::infinity()
+                          : *std::min_element(minima.begin(), minima.end());
+  }
   double middle() {
     std::sort(medians.begin(), medians.end());
     return medians[medians.size() / 2];
@@ -30,9 +36,14 @@ struct Times {
 
 Result<NetworkRecord> time_in_turns(LoadedNetwork& original, LoadedNetwork& changed) {
   Times of_original, of_changed;
-  for (int turn = 0; turn < k_turns; ++turn) {
+  int calm = 0;
+  for (int turn = 0; turn < k_most_turns && (turn < k_least_turns || calm < k_calm_turns); ++turn) {
+    const double before[] = {of_original.least(), of_changed.least()};
     TRY_OK(of_original.add(original));
     TRY_OK(of_changed.add(changed));
+    const bool faster = of_original.least() < k_faster * before[0] ||
+                        of_changed.least() < k_faster * before[1];
+    calm = faster ? 0 : calm + 1;
   }
   NetworkRecord record{of_changed.least(), of_changed.middle(), of_original.least(),
                        of_original.middle(), 0, {}};

@@ -119,7 +119,7 @@ Json to_json(const ExplorationReport& report, const Json& earlier) {
                {"next_data", report.next_data},
                {"notes", report.notes},
                {"legality",
-                {{"rule", legality_name(report.rule)},
+                {{"rule", report.rule},
                  {"loss", report.loss},
                  {"images", report.images},
                  {"images_from", report.images_from},

@@ -68,7 +68,7 @@ struct SearchReport {
 struct ExplorationReport {
   std::string model, network, target, machine;
   int threads = 1, slots = 0;
-  LegalityRule rule = LegalityRule::fisher;
+  std::string rule;  // "inherit", "fisher", "paper", "none"
   std::string loss;  // what the additive loss is: "inherit", "multiplies removed"
   int images = 0;
   std::string images_from, labels_from;  // "x.npy", "seeded noise"; "y.npy", "the model", "uniform"

@@ -1,0 +1,83 @@
+#include "explore/explore.h"
+
+#include "base/file.h"
+#include "explore/find_plans.h"
+#include "explore/losses.h"
+#include "explore/report_of.h"
+#include "legality/initial_weights.h"
+
+namespace emulsion {
+namespace {
+
+// Fisher's rule that goes with what was asked for: with inherit it is told, and decides nothing.
+LegalityRule capacity_rule(Legality legality) {
+  if (legality == Legality::none) return LegalityRule::none;
+  return legality == Legality::paper ? LegalityRule::paper : LegalityRule::fisher;
+}
+
+Status write_files(const ExploreOptions& options, const ExplorationReport& report,
+                   const std::vector<FoundPlan>& plans) {
+  std::error_code ignored;
+  for (size_t i = 0; i < plans.size(); ++i) {
+    TRY_OK(write_file(options.output / report.search.plans[i].file, to_json(plans[i].plan)));
+  }
+  const std::filesystem::path pareto = options.output / "pareto.json";
+  const auto before = read_file(pareto);
+  const nlohmann::ordered_json json = to_json(
+      report, before.ok() ? nlohmann::ordered_json::parse(*before, nullptr, false)
+                          : nlohmann::ordered_json());
+  // Names come from the model, whatever bytes it has there.
+  TRY_OK(write_file(pareto,
+                    json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
+                        "\n"));
+  return write_file(options.output / "report.html", to_html(json));
+}
+
+}  // namespace
+
+Result<Explored> explore(Network network, const ExploreOptions& options, KernelCache& cache) {
+  const Stopping stopping(options.budget, options.output);
+  TRY(const Strategy* const strategy, find_strategy(options.strategy));
+  TRY(Problem problem, load_problem(std::move(network), options));
+  TRY_OK(make_directory(options.output / "plans"));
+  const bool trained = options.trained.value_or(!looks_untrained(problem.network));
+  const Legality legality =
+      options.legality.value_or(trained ? Legality::inherit : Legality::fisher);
+
+  TRY(Measurer measurer, Measurer::open(problem, cache, stopping));
+  TRY_OK(measurer.time_kernels());
+  TRY_OK(measurer.find_same_function());
+  if (problem.minibatch.answers_wanted) {
+    TRY_OK(answer(problem.minibatch, problem.network,
+                  [&](const std::vector<Tensor>& inputs) { return measurer.run(inputs); }));
+  }
+  TRY(Judge judge, Judge::open(problem, capacity_rule(legality), cache, stopping));
+  TRY_OK(judge.prepare());
+  TRY(const Losses losses, emulsion::losses(problem, legality, cache));
+
+  PlanFinder finder(problem, legality, *strategy, losses.table, measurer, judge, stopping);
+  Status status = finder.find();
+  Details details;
+  if (status.ok()) {
+    auto known = detail(problem, losses, judge, finder, stopping);
+    if (known.ok()) {
+      details = std::move(*known);
+    } else {
+      status = known.error();
+    }
+  }
+  // Whatever stopped it, what is known is written.
+  Explored explored;
+  explored.report = report_of(problem, legality, trained, losses, measurer, judge, finder, details);
+  explored.report.search.seconds = stopping.spent();
+  TRY_OK(write_files(options, explored.report, finder.plans()));
+  explored.status = status;
+  if (status.ok() && finder.plans().size() < 2) {
+    explored.status =
+        Error{"no legal configuration is fast enough: try more --configs or another --seed",
+              ExitCode::answer_is_no};
+  }
+  return explored;
+}
+
+}  // namespace emulsion
