@@ -70,6 +70,10 @@ struct ConvCall {
 ConvCall forward_call(const Conv& conv, const Shape& x_shape, const std::string& target);
 ConvCall backward_call(const Conv& conv, const Shape& x_shape, const std::string& target);
 
+// The distinct kernels of these uses, completed.
+Result<std::vector<KernelSpec>> conv_kernels(const std::vector<ConvUse>& uses,
+                                             const std::string& target);
+
 // Convs through compiled kernels of the cache; float only. Safe to share between threads.
 class KernelEngine : public ConvEngine<float> {
  public:

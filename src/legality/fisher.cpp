@@ -50,7 +50,7 @@ Status check(const TrainingNetwork& network, const Shape& images, const std::vec
 template <class T>
 Result<FisherScore> fisher_score(const TrainingNetwork& network, const Array<T>& images,
                                  const std::vector<int>& labels, const WeightSource<T>& weights,
-                                 ConvEngine<T>& engine) {
+                                 ConvEngine<T>& engine, double enough) {
   TRY_OK(check(network, images.shape, labels));
   TrainingPass<T> pass(network.network, weights, engine);
   for (const ValueId value : network.slot_values) pass.observe(value);
@@ -61,21 +61,26 @@ Result<FisherScore> fisher_score(const TrainingNetwork& network, const Array<T>&
   const auto add = [&](ValueId value) -> Result<bool> {
     const double term = slot_score(pass.value(value), pass.gradient(value));
     for (size_t s = 0; s < score.slots.size(); ++s) {
-      if (network.slot_values[s] == value) score.slots[s] = term;
+      if (network.slot_values[s] != value) continue;
+      score.slots[s] = term;
+      score.total += term;
     }
-    return true;
+    score.complete = score.total <= enough;
+    return score.complete;
   };
   TRY_OK(pass.backward(add));
+  if (!score.complete) return score;
+  score.total = 0;  // in the slots' order
   for (const double s : score.slots) score.total += s;
   return score;
 }
 
 template Result<FisherScore> fisher_score(const TrainingNetwork&, const Array<float>&,
                                           const std::vector<int>&, const WeightSource<float>&,
-                                          ConvEngine<float>&);
+                                          ConvEngine<float>&, double);
 template Result<FisherScore> fisher_score(const TrainingNetwork&, const Array<double>&,
                                           const std::vector<int>&, const WeightSource<double>&,
-                                          ConvEngine<double>&);
+                                          ConvEngine<double>&, double);
 
 Result<FisherScore> fisher_score(const TrainingNetwork& network, const Minibatch& minibatch,
                                  uint64_t seed, ConvEngine<float>& engine) {

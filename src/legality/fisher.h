@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <vector>
 
 #include "legality/pass.h"
@@ -23,13 +24,16 @@ struct FisherScore {
   double total = 0;
   std::vector<double> slots;  // in the network's order of slots
   double mean_loss = 0;       // cross-entropy
+  bool complete = true;       // false: it stopped at `enough`, slots before that are missing
 };
 
 // T: the type of every tensor, float or double; sums of statistics and scores are always double.
+// Stops as soon as the sum is past `enough`: no term is negative.
 template <class T>
 Result<FisherScore> fisher_score(const TrainingNetwork& network, const Array<T>& images,
                                  const std::vector<int>& labels, const WeightSource<T>& weights,
-                                 ConvEngine<T>& engine);
+                                 ConvEngine<T>& engine,
+                                 double enough = std::numeric_limits<double>::infinity());
 
 // In float32 with this seed's initial weights.
 Result<FisherScore> fisher_score(const TrainingNetwork& network, const Minibatch& minibatch,

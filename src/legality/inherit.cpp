@@ -20,8 +20,8 @@ namespace {
 constexpr int k_blocks = 8;
 
 // A rewrite of a slot's conv as a network of its own, from what the conv reads to what it makes.
-Result<Network> replacement(const TrainedNetwork& trained, const TrainedSlot& slot,
-                            const Steps& steps, bool with_weights) {
+Result<Network> stand_in(const TrainedNetwork& trained, const TrainedSlot& slot, const Steps& steps,
+                         bool with_weights) {
   const Layer& layer = trained.network.layers[slot.layer];
   Conv conv = std::get<Conv>(layer.op);
   conv.bias = nullptr;  // statistics take it away again
@@ -134,7 +134,7 @@ class TableMaker {
       for (size_t k = 0; k < rewrites_[s]->size(); ++k) {
         const Steps& steps = (*rewrites_[s])[k];
         if (steps.empty()) continue;  // the identity: zero
-        auto one = replacement(trained_, trained_.slots[s], steps, false);
+        auto one = stand_in(trained_, trained_.slots[s], steps, false);
         if (!one.ok()) return one.error();
         add_uses(*one, false, uses);
         cells_.push_back({s, k, parameters(*one) * static_cast<int64_t>(sizeof(float))});
@@ -159,8 +159,8 @@ class TableMaker {
     std::vector<Network> replacements(last - first);
     TRY_OK(in_parallel(static_cast<int>(last - first), [&](int i) -> Status {
       const Cell& cell = cells_[first + i];
-      TRY(replacements[i], replacement(trained_, trained_.slots[cell.slot],
-                                       (*rewrites_[cell.slot])[cell.choice], true));
+      TRY(replacements[i], stand_in(trained_, trained_.slots[cell.slot],
+                                    (*rewrites_[cell.slot])[cell.choice], true));
       return ok();
     }));
     const int all = blocks_;

@@ -153,17 +153,23 @@ ConvCall backward_call(const Conv& conv, const Shape& x, const std::string& targ
   return call;
 }
 
-Status KernelEngine::prepare(const std::vector<ConvUse>& uses,
-                             const std::function<void(int done, int all)>& progress) {
+Result<std::vector<KernelSpec>> conv_kernels(const std::vector<ConvUse>& uses,
+                                             const std::string& target) {
   std::vector<KernelSpec> specs;
   std::set<std::string> seen;
   for (const ConvUse& use : uses) {
-    const ConvCall call = use.backward ? backward_call(use.conv, use.input, target_)
-                                       : forward_call(use.conv, use.input, target_);
+    const ConvCall call = use.backward ? backward_call(use.conv, use.input, target)
+                                       : forward_call(use.conv, use.input, target);
     if (!seen.insert(to_text(call.spec)).second) continue;
     TRY(KernelSpec complete, completed(call.spec));
     specs.push_back(std::move(complete));
   }
+  return specs;
+}
+
+Status KernelEngine::prepare(const std::vector<ConvUse>& uses,
+                             const std::function<void(int done, int all)>& progress) {
+  TRY(const std::vector<KernelSpec> specs, conv_kernels(uses, target_));
   for (const auto& compiled : cache_.compile(specs, progress)) {
     if (!compiled.ok()) return compiled.error();
   }

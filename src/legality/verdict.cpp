@@ -27,11 +27,6 @@ double tail(double z) {
   return 0.5 * std::erfc(z / std::sqrt(2.0));
 }
 
-double flip_probability(double distance, double standard_error) {
-  if (standard_error <= 0) return distance == 0 ? 0.5 : 0.0;
-  return tail(std::abs(distance) / standard_error);
-}
-
 // A candidate's own deviation counts where it is larger than the original's.
 double candidate_sigma(const Reference& reference, const std::vector<double>& logs) {
   return std::max(reference.sigma(), deviation_of(logs));
@@ -113,6 +108,19 @@ Result<LegalityRule> parse_legality(const std::string& name) {
     if (name == legality_name(rule)) return rule;
   }
   return error("unknown legality rule '{}': take fisher, paper or none", name);
+}
+
+double flip_probability(double distance, double standard_error) {
+  if (standard_error <= 0) return distance == 0 ? 0.5 : 0.0;
+  return tail(std::abs(distance) / standard_error);
+}
+
+double mean_error(const Reference& reference, const std::vector<double>& log_scores, size_t seeds) {
+  return standard_error(reference, candidate_sigma(reference, log_scores), seeds);
+}
+
+double rejecting_bar(const Reference& reference) {
+  return rejecting_bar(standard_error(reference, reference.sigma(), k_candidate_seeds));
 }
 
 double Reference::mean() const {

@@ -30,6 +30,14 @@ struct Reference {
   double sigma() const;  // sample standard deviation over seeds
 };
 
+// A mean log ratio below it is rejected, when k_candidate_seeds seeds have been scored.
+double rejecting_bar(const Reference& reference);
+// Standard error of the mean of so many log scores (these are the first of them) over the
+// reference's mean.
+double mean_error(const Reference& reference, const std::vector<double>& log_scores, size_t seeds);
+// That fresh draws land on the other side of a bar at this distance, errors taken as normal.
+double flip_probability(double distance, double standard_error);
+
 struct Verdict {
   bool legal = true;
   LegalityRule rule = LegalityRule::fisher;
