@@ -17,6 +17,21 @@ json to_json(const Verdict& verdict) {
           {"log_scores", verdict.log_scores}};
 }
 
+json to_json(const Screening& screening) {
+  return {{"passes", screening.passes},
+          {"log_ratio", screening.log_ratio},
+          {"standard_error", screening.standard_error},
+          {"flip_probability", screening.flip_probability},
+          {"at_least", screening.at_least},
+          {"log_scores", screening.log_scores}};
+}
+
+Screening parse_screening(const json& line) {
+  return {line.at("passes"),           line.at("log_ratio"), line.at("standard_error"),
+          line.at("flip_probability"), line.at("at_least"),
+          line.at("log_scores").get<std::vector<double>>()};
+}
+
 Result<Verdict> parse_verdict(const json& line) {
   Verdict verdict;
   TRY(verdict.rule, parse_legality(line.at("rule")));
@@ -54,6 +69,8 @@ Result<ExplorationState> ExplorationState::open(const std::filesystem::path& pat
         }
       } else if (line.contains("seed")) {
         state.reference_[line.at("seed")] = line.at("log_score");
+      } else if (line.contains("screening")) {
+        state.screenings_[line.at("configuration")] = parse_screening(line.at("screening"));
       } else {
         TRY(state.verdicts_[line.at("configuration")], parse_verdict(line.at("verdict")));
       }
@@ -72,6 +89,12 @@ Status ExplorationState::add_reference(int seed, double log_score) {
 Status ExplorationState::add_verdict(const std::string& configuration, const Verdict& verdict) {
   verdicts_[configuration] = verdict;
   return file_.append({{"configuration", configuration}, {"verdict", to_json(verdict)}});
+}
+
+Status ExplorationState::add_screening(const std::string& configuration,
+                                       const Screening& screening) {
+  screenings_[configuration] = screening;
+  return file_.append({{"configuration", configuration}, {"screening", to_json(screening)}});
 }
 
 }  // namespace emulsion

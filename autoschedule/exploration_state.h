@@ -6,7 +6,7 @@
 #include <map>
 
 #include "autoschedule/json_lines.h"
-#include "legality/verdict.h"
+#include "legality/screen.h"
 
 namespace emulsion {
 
@@ -19,14 +19,17 @@ class ExplorationState {
 
   const std::map<int, double>& reference() const { return reference_; }  // log score by seed
   const std::map<std::string, Verdict>& verdicts() const { return verdicts_; }  // by configuration
+  const std::map<std::string, Screening>& screenings() const { return screenings_; }  // the same
   // On disk when they return. Scores may come from several threads.
   Status add_reference(int seed, double log_score);
   Status add_verdict(const std::string& configuration, const Verdict& verdict);
+  Status add_screening(const std::string& configuration, const Screening& screening);
 
  private:
   JsonLines file_;
   std::map<int, double> reference_;
   std::map<std::string, Verdict> verdicts_;
+  std::map<std::string, Screening> screenings_;
 };
 
 }  // namespace emulsion

@@ -17,6 +17,7 @@ constexpr double k_tolerance = 0.03;
 constexpr int k_measurements = 5;
 constexpr int k_rejections = 24;
 constexpr double k_guessed_legal = -0.05;  // log ratio
+constexpr int k_learnt_from = 128;  // random configurations that are screened to learn from
 // Of the predicted loss of capacity against the loss of the table: what the first rejection makes
 // it, and how each further one raises it.
 constexpr double k_first_weight = 0.25, k_weight_growth = 1.5, k_most_weight = 64;
@@ -93,18 +94,54 @@ std::optional<PlanFinder::Pick> PlanFinder::pick(double most_ms,
   return best;
 }
 
+void PlanFinder::reject(const Configuration& configuration, double ms, bool screened,
+                        Verdict verdict) {
+  rejected_.insert(configuration);
+  const double original_ms = measurer_.times().table().rest_ms;
+  rejections_.push_back({configuration, original_ms / ms, screened, std::move(verdict)});
+  capacity_weight_ = std::clamp(capacity_weight_ * k_weight_growth, k_first_weight, k_most_weight);
+}
+
 Result<bool> PlanFinder::passes(const Configuration& configuration, double ms) {
   if (legality_ == Legality::none || legality_ == Legality::inherit) return true;
+  if (legality_ == Legality::fisher) {
+    TRY(const std::vector<Screening> screened, judge_.screen({configuration}));
+    if (!screened[0].passes) {
+      const Screening& s = screened[0];
+      capacity_.add(configuration, s.log_ratio);
+      reject(configuration, ms, true,
+             {false, LegalityRule::fisher, s.log_ratio, s.standard_error, s.flip_probability,
+              s.log_scores});
+      return false;
+    }
+  }
   TRY(const Verdict verdict, judge_.verdict(configuration));
   capacity_.add(configuration, verdict.log_ratio);
-  if (verdict.legal) return true;
-  rejected_.insert(configuration);
-  rejections_.push_back(
-      {configuration, measurer_.times().table().rest_ms / ms, verdict});
-  capacity_weight_ = capacity_weight_ == 0
-                         ? k_first_weight
-                         : std::min(k_most_weight, capacity_weight_ * k_weight_growth);
-  return false;
+  if (!verdict.legal) reject(configuration, ms, false, verdict);
+  return verdict.legal;
+}
+
+// Before the search: what narrow copies say of the random configurations. Those that random search
+// would look at are excluded by it; the other strategies learn from a few what costs capacity.
+Status PlanFinder::screen() {
+  if (legality_ != Legality::fisher) return ok();
+  const bool random = std::string(strategy_.name) == "random";
+  const int count = random ? problem_.options.configurations
+                           : std::min(k_learnt_from, problem_.options.configurations);
+  std::vector<Configuration> configurations;
+  for (int i = 0; i < count; ++i) {
+    configurations.push_back(random_configuration(problem_.space, problem_.options.seed, i));
+  }
+  TRY(const std::vector<Screening> answers, judge_.screen(configurations));
+  screened_ = count;
+  for (int i = 0; i < count; ++i) {
+    if (i < k_learnt_from) capacity_.add(configurations[i], answers[i].log_ratio);
+    if (answers[i].passes) continue;
+    ++screened_out_;
+    rejected_.insert(configurations[i]);
+  }
+  capacity_weight_ = k_first_weight;
+  return ok();
 }
 
 // Chosen, judged, measured; the table is corrected by the measurement and searched again, until
@@ -182,6 +219,7 @@ Status PlanFinder::find() {
                    time.kernels_ms};
   original.predicted_ms = original.original_predicted_ms = measurer_.times().table().rest_ms;
   plans_.push_back(original);
+  TRY_OK(screen());
 
   const std::vector<double> ladder = wanted();
   Progress bar("measuring plans", static_cast<int64_t>(ladder.size()));

@@ -28,10 +28,11 @@ struct FoundPlan {
   double predicted_speedup() const { return original_predicted_ms / predicted_ms; }
 };
 
-// One that a verdict excluded.
+// One that was excluded: by its narrow copy, or by the verdict itself.
 struct Rejection {
   Configuration configuration;
   double predicted_speedup = 0;
+  bool screened = false;
   Verdict verdict;
 };
 
@@ -52,6 +53,8 @@ class PlanFinder {
   // What the strategy proposes for that table.
   std::vector<Configuration> proposals() const;
   bool complete() const { return complete_; }
+  int screened() const { return screened_; }          // configurations, before the search
+  int screened_out() const { return screened_out_; }  // of them
 
  private:
   struct Pick {
@@ -60,6 +63,8 @@ class PlanFinder {
   };
   AdditiveTable search_table() const;
   std::optional<Pick> pick(double most_ms, const std::set<Configuration>& excluded) const;
+  Status screen();
+  void reject(const Configuration& configuration, double ms, bool screened, Verdict verdict);
   // Whether the rule lets it pass.
   Result<bool> passes(const Configuration& configuration, double ms);
   Status find_one(double wanted, Progress& bar);
@@ -78,6 +83,7 @@ class PlanFinder {
   std::vector<FoundPlan> plans_;
   std::vector<Rejection> rejections_;
   bool complete_ = false;
+  int screened_ = 0, screened_out_ = 0;
 };
 
 }  // namespace emulsion

@@ -13,7 +13,8 @@
 namespace emulsion {
 namespace {
 
-constexpr int k_kernels_at_once = 16;  // compiled between two looks at the clock
+constexpr int k_kernels_at_once = 16;     // compiled between two looks at the clock
+constexpr size_t k_screened_at_once = 16;  // between two writes to disk
 
 // Everything that verdicts depend on.
 nlohmann::ordered_json identity(const Problem& problem, LegalityRule rule,
@@ -39,12 +40,12 @@ Result<Judge> Judge::open(const Problem& problem, LegalityRule rule, KernelCache
   Judge judge(problem, rule, cache, stopping);
   std::vector<int> slots;
   for (const SpaceSlot& slot : problem.space.slots) slots.push_back(slot.conv);
-  judge.minibatch_ = fisher_minibatch(problem);
+  judge.minibatch_ = std::make_unique<Minibatch>(fisher_minibatch(problem));
   TRY(judge.training_,
-      training_network(problem.network, slots, judge.minibatch_.images.shape[0]));
+      training_network(problem.network, slots, judge.minibatch_->images.shape[0]));
   judge.engine_ = std::make_unique<KernelEngine>(cache, problem.target);
   TRY(judge.state_, ExplorationState::open(problem.options.output / "state.jsonl",
-                                           identity(problem, rule, judge.minibatch_)));
+                                           identity(problem, rule, *judge.minibatch_)));
   return judge;
 }
 
@@ -76,7 +77,7 @@ Status Judge::compile_kernels() {
 
 Result<double> Judge::log_score(const TrainingNetwork& network, int seed) {
   TRY(const FisherScore score,
-      fisher_score(network, minibatch_,
+      fisher_score(network, *minibatch_,
                    mix_bits(problem_->options.seed) + static_cast<uint64_t>(seed), *engine_));
   if (!std::isfinite(score.total)) {
     return error("the score is not finite: the images' values are too large");
@@ -146,6 +147,60 @@ Result<Verdict> Judge::verdict(const Configuration& configuration) {
   TRY(Verdict verdict, judge(rule_, reference_, score));
   TRY_OK(state_.add_verdict(configuration_key(problem_->space, configuration), verdict));
   return verdict;
+}
+
+Status Judge::prepare_screening() {
+  if (screening_) return ok();
+  std::map<int, std::vector<Steps>> choices;
+  for (const SpaceSlot& slot : problem_->space.slots) {
+    for (const SlotChoice& choice : slot.choices) choices[slot.conv].push_back(choice.rewrite);
+  }
+  ScreenOptions options;
+  options.seed = problem_->options.seed;
+  options.workers = cache_->workers();
+  options.stop = [this] { return stopping_->now(); };
+  TRY(FisherJudge made,
+      FisherJudge::create(problem_->simplified, choices, *minibatch_, *engine_, options));
+  screening_ = std::make_unique<FisherJudge>(std::move(made));
+  Progress bar("compiling kernels for screening");
+  return screening_->prepare_screening([&](int done, int) { bar.update(done); });
+}
+
+Result<std::vector<Screening>> Judge::screen(const std::vector<Configuration>& configurations) {
+  std::vector<const Configuration*> open;
+  for (const Configuration& configuration : configurations) {
+    if (!screened(configuration)) open.push_back(&configuration);
+  }
+  if (!open.empty()) TRY_OK(prepare_screening());
+  Progress bar("screening configurations", static_cast<int64_t>(open.size()));
+  size_t rejected = 0;
+  for (size_t first = 0; first < open.size(); first += k_screened_at_once) {
+    TRY_OK(stopping_->check("all was screened"));
+    const size_t last = std::min(open.size(), first + k_screened_at_once);
+    std::vector<Rewrites> batch;
+    for (size_t i = first; i < last; ++i) batch.push_back(rewrites(problem_->space, *open[i]));
+    auto answers = screening_->screen(batch);
+    if (!answers.ok()) {
+      TRY_OK(stopping_->check("all was screened"));
+      return answers.error();
+    }
+    for (size_t i = first; i < last; ++i) {
+      const Screening& screening = (*answers)[i - first];
+      rejected += !screening.passes;
+      TRY_OK(state_.add_screening(configuration_key(problem_->space, *open[i]), screening));
+    }
+    bar.update(static_cast<int64_t>(last), fmt::format("{} rejected", rejected));
+  }
+  std::vector<Screening> result;
+  for (const Configuration& configuration : configurations) {
+    result.push_back(*screened(configuration));
+  }
+  return result;
+}
+
+std::optional<Screening> Judge::screened(const Configuration& configuration) const {
+  const auto found = state_.screenings().find(configuration_key(problem_->space, configuration));
+  return found == state_.screenings().end() ? std::nullopt : std::optional(found->second);
 }
 
 }  // namespace emulsion

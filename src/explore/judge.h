@@ -5,7 +5,7 @@
 #include "autoschedule/exploration_state.h"
 #include "explore/problem.h"
 #include "explore/stopping.h"
-#include "legality/fisher.h"
+#include "legality/screen.h"
 
 namespace emulsion {
 
@@ -19,8 +19,12 @@ class Judge {
   Status prepare();
   // By the rule of Fisher Potential.
   Result<Verdict> verdict(const Configuration& configuration);
+  // What narrow copies say of configurations, in order: whether each is worth a verdict. Only with
+  // the rule fisher.
+  Result<std::vector<Screening>> screen(const std::vector<Configuration>& configurations);
   // Of the verdicts so far.
   std::optional<Verdict> known(const Configuration& configuration) const;
+  std::optional<Screening> screened(const Configuration& configuration) const;
   const Reference& reference() const { return reference_; }
 
  private:
@@ -34,9 +38,12 @@ class Judge {
   LegalityRule rule_;
   KernelCache* cache_;
   const Stopping* stopping_;
-  Minibatch minibatch_;
+  Status prepare_screening();
+
+  std::unique_ptr<Minibatch> minibatch_;
   TrainingNetwork training_;
   std::unique_ptr<KernelEngine> engine_;
+  std::unique_ptr<FisherJudge> screening_;  // made when it is first needed
   ExplorationState state_;
   Reference reference_;
 };

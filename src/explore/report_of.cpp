@@ -55,6 +55,8 @@ std::vector<PointReport> points_of(const Problem& problem, const Judge& judge,
   for (size_t i = 0; i < proposals.size(); i += step) {
     PointReport point{table.ms(proposals[i]), multiplies(problem.space, proposals[i]),
                       table.loss(proposals[i]), std::nullopt};
+    const auto screened = judge.screened(proposals[i]);
+    if (screened && !screened->passes) point.legal = false;
     if (const auto verdict = judge.known(proposals[i])) point.legal = verdict->legal;
     points.push_back(point);
   }
@@ -135,7 +137,8 @@ ExplorationReport report_of(const Problem& problem, Legality legality, bool trai
   report.predicted_ms = table.rest_ms;
   report.same_function_ms = measurer.same_function_time().min_ms;
   report.default_ms = measurer.same_function_time().original_min_ms;
-  report.next_data = options.data;
+  report.folder = options.output.string();
+  report.data = options.data;
   report.notes = notes_of(problem, legality, trained);
 
   SearchReport& search = report.search;
@@ -143,6 +146,8 @@ ExplorationReport report_of(const Problem& problem, Legality legality, bool trai
   search.configurations = options.strategy == "exact" ? 0 : options.configurations;
   search.seed = options.seed;
   search.complete = finder.complete();
+  search.screened = finder.screened();
+  search.screened_out = finder.screened_out();
   if (!search.complete) {
     report.notes.push_back("It stopped before all was measured; the same command goes on.");
   }
@@ -171,9 +176,7 @@ ExplorationReport report_of(const Problem& problem, Legality legality, bool trai
     search.rejections.push_back(
         {rejection.predicted_speedup, multiplies(problem.space, rejection.configuration),
          rewrites_text(problem.space, rejection.configuration),
-         fmt::format("Fisher Potential {:.0f}% of the original's",
-                     100 * std::exp(rejection.verdict.log_ratio)),
-         rejection.verdict});
+         rejection.screened, rejection.verdict});
   }
   return report;
 }

@@ -76,15 +76,16 @@ Json to_json(const RejectionReport& rejection) {
   return {{"predicted_speedup", rejection.predicted_speedup},
           {"multiplies", rejection.multiplies},
           {"rewrites", rejection.rewrites},
-          {"why", rejection.why},
+          {"screened", rejection.screened},
           {"verdict", to_json(rejection.verdict)}};
 }
 
 Json to_json(const SearchReport& search) {
   Json json = {{"strategy", search.strategy}, {"configurations", search.configurations},
                {"seed", search.seed},         {"seconds", search.seconds},
-               {"complete", search.complete}, {"points", Json::array()},
-               {"rejections", Json::array()}};
+               {"complete", search.complete}, {"screened", search.screened},
+               {"screened_out", search.screened_out},
+               {"points", Json::array()},     {"rejections", Json::array()}};
   for (const PointReport& point : search.points) json["points"].push_back(to_json(point));
   for (const RejectionReport& rejection : search.rejections) {
     json["rejections"].push_back(to_json(rejection));
@@ -116,7 +117,8 @@ Json to_json(const ExplorationReport& report, const Json& earlier) {
                {"target", report.target},
                {"machine", report.machine},
                {"threads", report.threads},
-               {"next_data", report.next_data},
+               {"folder", report.folder},
+               {"data", report.data},
                {"notes", report.notes},
                {"legality",
                 {{"rule", report.rule},
