@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "legality/channel_loops.h"
 #include "legality/initial_weights.h"
 #include "legality/training_rules.h"
 
@@ -17,11 +18,8 @@ double slot_score(const Array<T>& a, const Array<T>& g) {
   std::vector<double> sums(c);
   for (int64_t n = 0; n < s[0]; ++n) {
     std::fill(sums.begin(), sums.end(), 0.0);
-    for (int64_t p = 0; p < pixels; ++p)
-      for (int64_t i = 0; i < c; ++i) {
-        const int64_t at = (n * pixels + p) * c + i;
-        sums[i] += static_cast<double>(a.data[at]) * g.data[at];
-      }
+    const int64_t at = n * pixels * c;
+    channel_products(&a.data[at], &g.data[at], pixels, c, sums.data());
     for (const double sum : sums) total += sum * sum;
   }
   return total / (2.0 * static_cast<double>(s[0]));

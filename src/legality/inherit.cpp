@@ -33,11 +33,16 @@ Result<Network> stand_in(const TrainedNetwork& trained, const TrainedSlot& slot,
   return apply_rewrites(one, {{0, steps}});
 }
 
-// One cell of the table. Costs: bytes of weights.
+struct StandIn {
+  Network network;
+  WeightSource<float> weights;
+};
+
+// One cell of the table.
 struct Cell {
   size_t slot = 0;    // index into the trained network's slots
   size_t choice = 0;  // index into the slot's rewrites
-  int64_t bytes = 0;
+  int64_t bytes = 0;  // of its weights, and of these as packed for kernels
 };
 
 int64_t bytes_per_image(const Network& network) {
@@ -80,6 +85,7 @@ class TableMaker {
   Result<InheritTable> run(const Network& network) {
     TRY_OK(divide(network));
     TRY_OK(collect_cells());
+    weights_ = own_weights(trained_.network);
     block_sums_.assign(blocks_, std::vector<PlaceSums>(convs_.size()));
     block_loss_.assign(blocks_, 0);
     block_right_.assign(blocks_, 0);
@@ -137,7 +143,7 @@ class TableMaker {
         auto one = stand_in(trained_, trained_.slots[s], steps, false);
         if (!one.ok()) return one.error();
         add_uses(*one, false, uses);
-        cells_.push_back({s, k, parameters(*one) * static_cast<int64_t>(sizeof(float))});
+        cells_.push_back({s, k, 2 * parameters(*one) * static_cast<int64_t>(sizeof(float))});
       }
     }
     return engine_.prepare(uses, options_.compiling);
@@ -156,18 +162,19 @@ class TableMaker {
   }
 
   Status run_wave(size_t first, size_t last) {
-    std::vector<Network> replacements(last - first);
+    std::vector<StandIn> stand_ins(last - first);
     TRY_OK(in_parallel(static_cast<int>(last - first), [&](int i) -> Status {
       const Cell& cell = cells_[first + i];
-      TRY(replacements[i], stand_in(trained_, trained_.slots[cell.slot],
-                                    (*rewrites_[cell.slot])[cell.choice], true));
+      TRY(stand_ins[i].network, stand_in(trained_, trained_.slots[cell.slot],
+                                         (*rewrites_[cell.slot])[cell.choice], true));
+      stand_ins[i].weights = own_weights(stand_ins[i].network);
       return ok();
     }));
     const int all = blocks_;
     std::atomic<int> done = 0;
     std::mutex mutex;
     return in_parallel(all, [&](int block) -> Status {
-      TRY_OK(run_block(block, first, replacements));
+      TRY_OK(run_block(block, first, stand_ins));
       ++done;
       const std::lock_guard lock(mutex);
       if (options_.computing) {
@@ -179,18 +186,18 @@ class TableMaker {
     });
   }
 
-  Status run_block(int block, size_t first, const std::vector<Network>& replacements) {
+  Status run_block(int block, size_t first, const std::vector<StandIn>& stand_ins) {
     for (int64_t from = 0; from < block_; from += batch_) {
       if (interrupted()) return Error{"interrupted", ExitCode::interrupted};
-      TRY_OK(run_batch(block, block * block_ + from, first, replacements));
+      TRY_OK(run_batch(block, block * block_ + from, first, stand_ins));
     }
     return ok();
   }
 
   Status run_batch(int block, int64_t first_image, size_t first,
-                   const std::vector<Network>& replacements) {
+                   const std::vector<StandIn>& stand_ins) {
     const bool first_wave = first == 0;
-    TrainingPass<float> pass(trained_.network, own_weights(trained_.network), engine_);
+    TrainingPass<float> pass(trained_.network, weights_, engine_);
     for (const TrainedSlot& slot : trained_.slots) {
       pass.observe(slot.output);
       pass.keep(slot.input);
@@ -208,9 +215,9 @@ class TableMaker {
         if (trained_.slots[s].output != value) continue;
         const Weighted weighted(pass.value(value), pass.gradient(value));
         if (first_wave) weighted.add_to(block_sums_[block][s]);
-        for (size_t i = 0; i < replacements.size(); ++i) {
+        for (size_t i = 0; i < stand_ins.size(); ++i) {
           if (cells_[first + i].slot != s) continue;
-          TrainingPass<float> part(replacements[i], own_weights(replacements[i]), engine_);
+          TrainingPass<float> part(stand_ins[i].network, stand_ins[i].weights, engine_);
           TRY_OK(part.forward(pass.value(trained_.slots[s].input)));
           weighted.add_to(part.output(), cell_sums_[first + i][block]);
         }
@@ -329,6 +336,7 @@ class TableMaker {
   std::vector<int> convs_;                           // by slot
   std::vector<const std::vector<Steps>*> rewrites_;  // by slot
   TrainedNetwork trained_;
+  WeightSource<float> weights_;
   int blocks_ = 1;
   int64_t block_ = 1, batch_ = 1;  // images
   std::vector<Cell> cells_;

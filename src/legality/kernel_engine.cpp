@@ -189,18 +189,23 @@ Result<LoadedKernel> KernelEngine::kernel(const KernelSpec& spec) {
 }
 
 Result<Array<float>> KernelEngine::run(const ConvCall& call, const Array<float>& source,
-                                       const Shape& result_shape, Constant weights) {
+                                       const Shape& result_shape,
+                                       const LayerWeights<float>& weights,
+                                       const std::function<Constant()>& laid_out) {
   TRY(const LoadedKernel loaded, kernel(call.spec));
-  Conv conv = std::get<Conv>(call.spec.op);
-  conv.weight = std::move(weights);
-  std::vector<PackedConstant> constants = pack_constants(loaded.spec(), Op(std::move(conv)));
+  const auto pack = [&] {
+    Conv conv = std::get<Conv>(call.spec.op);
+    conv.weight = laid_out();
+    PackedWeights::Constants constants;
+    for (const PackedConstant& c : pack_constants(loaded.spec(), Op(std::move(conv)))) {
+      constants.emplace_back(c.data.begin(), c.data.end());
+    }
+    return constants;
+  };
+  const auto constants = weights.packed ? weights.packed->get(kernel_name(loaded.spec()), pack)
+                                        : std::make_shared<const PackedWeights::Constants>(pack());
   std::vector<const float*> packed;
-  std::vector<std::vector<float, AlignedAllocator<float>>> aligned;
-  for (const PackedConstant& c : constants) {
-    aligned.emplace_back(c.data.begin(), c.data.end());
-    packed.push_back(aligned.back().data());
-  }
-  constants.clear();
+  for (const auto& constant : *constants) packed.push_back(constant.data());
 
   const Shape& input_shape = call.spec.inputs[0].shape;
   const Extent2 one{1, 1}, zero{0, 0};
@@ -224,15 +229,25 @@ Result<Array<float>> KernelEngine::run(const ConvCall& call, const Array<float>&
 }
 
 Result<Array<float>> KernelEngine::forward(const Conv& conv, const Array<float>& x,
-                                           const Weights<float>& weights) {
+                                           const LayerWeights<float>& weights) {
   const ConvCall call = forward_call(conv, x.shape, target_);
-  return run(call, x, call.spec.output.shape, constant(conv.weight->shape, weights));
+  return run(call, x, call.spec.output.shape, weights,
+             [&] { return constant(conv.weight->shape, *weights.values); });
 }
 
 Result<Array<float>> KernelEngine::backward(const Conv& conv, const Shape& x_shape,
                                             const Array<float>& gradient,
-                                            const Weights<float>& weights) {
-  return run(backward_call(conv, x_shape, target_), gradient, x_shape, mirrored(conv, weights));
+                                            const LayerWeights<float>& weights) {
+  return run(backward_call(conv, x_shape, target_), gradient, x_shape, weights,
+             [&] { return mirrored(conv, *weights.values); });
+}
+
+std::shared_ptr<const PackedWeights::Constants> PackedWeights::get(
+    const std::string& key, const std::function<Constants()>& make) {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<const Constants>& constants = by_key_[key];
+  if (!constants) constants = std::make_shared<const Constants>(make());
+  return constants;
 }
 
 }  // namespace emulsion

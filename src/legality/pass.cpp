@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "legality/channel_loops.h"
+
 namespace emulsion {
 namespace {
 
@@ -34,11 +36,15 @@ Status TrainingPass<T>::forward(const Array<T>& images,
     const Layer& layer = network_.layers[i];
     if (has_weights(layer.op)) weights_[i] = source_(i);
     LayerPass<T> pass = layer_pass(i);
+    for (const ValueId input : layer.inputs) {
+      const bool last = reads_left_[input] == 1 && input != network_.inputs[0];
+      pass.spare.push_back(last ? &values_[input] : nullptr);
+    }
     TRY_OK(run(&TrainingRule<T>::forward, i, pass));
     if (edit) edit(layer.output, values_[layer.output]);
     if (!differentiated_[i]) weights_[i] = {};
     for (const ValueId input : layer.inputs) {
-      if (--reads_left_[input] == 0) values_[input].data = {};
+      if (--reads_left_[input] == 0) values_[input].data = {};  // the shape stays
     }
   }
   return ok();
@@ -120,7 +126,7 @@ Status TrainingPass<T>::step_back(int i) {
     if (sum.empty()) {
       sum = std::move(pass.gradients[k]);
     } else {
-      for (size_t e = 0; e < sum.data.size(); ++e) sum.data[e] += pass.gradients[k].data[e];
+      add_to(sum.data.data(), pass.gradients[k].data.data(), element_count(sum.shape));
     }
   }
   return ok();

@@ -14,7 +14,7 @@ namespace emulsion {
 
 // The weights of a layer (a conv or dense), in the order of its weight's shape.
 template <class T>
-using WeightSource = std::function<Weights<T>(int layer)>;
+using WeightSource = std::function<LayerWeights<T>(int layer)>;
 
 // T: the type of every tensor, float or double.
 template <class T>
@@ -57,7 +57,7 @@ class TrainingPass {
   ConvEngine<T>& engine_;
   const Array<T>* images_ = nullptr;
   std::vector<Array<T>> values_, gradients_;  // by ValueId
-  std::vector<Weights<T>> weights_;           // by layer
+  std::vector<LayerWeights<T>> weights_;      // by layer
   std::vector<std::vector<double>> saved_;    // by layer
   std::vector<bool> observed_, kept_;         // by ValueId
   std::vector<bool> wanted_;          // by ValueId: has a gradient worth having (observed values,

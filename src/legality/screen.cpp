@@ -29,7 +29,35 @@ std::vector<Rewrites> covering(const std::map<int, std::vector<Steps>>& choices)
   return result;
 }
 
+constexpr int64_t k_cached_bytes = int64_t{600} << 20;
+
 }  // namespace
+
+// Initial weights by seed and key, with what the engine packs of them: candidates share layers.
+class FisherJudge::WeightCache {
+ public:
+  LayerWeights<float> get(const TrainingNetwork& network, int layer, uint64_t seed) {
+    const auto key = std::pair(seed, network.draws[layer]);
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto found = weights_.find(key); found != weights_.end()) return found->second;
+    }
+    LayerWeights<float> fresh = initial_weights(network, layer, seed);
+    // The values, and these packed for forward and backward.
+    const int64_t bytes = 3 * static_cast<int64_t>(fresh.values->size() * sizeof(float));
+    const std::lock_guard lock(mutex_);
+    if (bytes_ + bytes > k_cached_bytes) return fresh;
+    fresh.packed = std::make_shared<PackedWeights>();
+    const auto [place, inserted] = weights_.try_emplace(key, std::move(fresh));
+    if (inserted) bytes_ += bytes;
+    return place->second;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::pair<uint64_t, std::string>, LayerWeights<float>> weights_;
+  int64_t bytes_ = 0;
+};
 
 Result<FisherJudge> FisherJudge::create(const Network& network,
                                         const std::map<int, std::vector<Steps>>& choices,
@@ -77,10 +105,13 @@ Status FisherJudge::prepare_judging(const std::vector<Rewrites>& candidates,
 }
 
 Result<std::vector<Screening>> FisherJudge::screen(const std::vector<Rewrites>& candidates) {
-  if (narrow_reference_.log_scores.empty()) TRY_OK(score_reference(narrow_, narrow_reference_));
+  WeightCache cache;
+  if (narrow_reference_.log_scores.empty()) {
+    TRY_OK(score_reference(narrow_, narrow_reference_, &cache));
+  }
   std::vector<Screening> screenings(candidates.size());
   TRY_OK(in_parallel(static_cast<int>(candidates.size()), [&](int i) -> Status {
-    TRY(screenings[i], screen_one(candidates[i]));
+    TRY(screenings[i], screen_one(candidates[i], cache));
     return ok();
   }));
   return screenings;
@@ -93,12 +124,12 @@ Result<std::vector<Verdict>> FisherJudge::judge_exactly(const std::vector<Rewrit
     for (Verdict& verdict : verdicts) verdict.rule = rule;
     return verdicts;
   }
-  if (full_reference_.log_scores.empty()) TRY_OK(score_reference(full_, full_reference_));
+  if (full_reference_.log_scores.empty()) TRY_OK(score_reference(full_, full_reference_, nullptr));
   TRY_OK(in_parallel(static_cast<int>(candidates.size()), [&](int i) -> Status {
     TRY(const TrainingNetwork candidate, rewritten(full_, candidates[i]));
     TRY(verdicts[i], judge(rule, full_reference_, [&](int seed) -> Result<double> {
           TRY(const LogScore score,
-              log_score(candidate, seed, std::numeric_limits<double>::infinity()));
+              log_score(candidate, seed, std::numeric_limits<double>::infinity(), nullptr));
           return score.value;
         }));
     return ok();
@@ -107,7 +138,7 @@ Result<std::vector<Verdict>> FisherJudge::judge_exactly(const std::vector<Rewrit
 }
 
 Result<FisherJudge::LogScore> FisherJudge::log_score(const TrainingNetwork& network, int seed,
-                                                     double enough) const {
+                                                     double enough, WeightCache* cache) const {
   if (interrupted() || (options_.stop && options_.stop())) {
     return Error{"stopped before all networks were scored", ExitCode::interrupted};
   }
@@ -115,18 +146,23 @@ Result<FisherJudge::LogScore> FisherJudge::log_score(const TrainingNetwork& netw
   TRY(const FisherScore score,
       fisher_score<float>(
           network, images_, minibatch_->labels,
-          [&](int layer) { return initial_weights(network, layer, weights_seed); }, *engine_,
-          std::exp(enough)));
+          [&](int layer) {
+            return cache ? cache->get(network, layer, weights_seed)
+                         : LayerWeights<float>(initial_weights(network, layer, weights_seed));
+          },
+          *engine_, std::exp(enough)));
   if (!std::isfinite(score.total)) {
     return error("the score is not finite: the images' values are too large");
   }
   return LogScore{std::log(std::max(score.total, 1e-300)), !score.complete};
 }
 
-Status FisherJudge::score_reference(const TrainingNetwork& network, Reference& reference) const {
+Status FisherJudge::score_reference(const TrainingNetwork& network, Reference& reference,
+                                    WeightCache* cache) const {
   std::vector<double> scores(k_reference_seeds);
   TRY_OK(in_parallel(k_reference_seeds, [&](int seed) -> Status {
-    TRY(const LogScore score, log_score(network, seed, std::numeric_limits<double>::infinity()));
+    TRY(const LogScore score,
+        log_score(network, seed, std::numeric_limits<double>::infinity(), cache));
     scores[seed] = score.value;
     return ok();
   }));
@@ -134,7 +170,7 @@ Status FisherJudge::score_reference(const TrainingNetwork& network, Reference& r
   return ok();
 }
 
-Result<Screening> FisherJudge::screen_one(const Rewrites& rewrites) const {
+Result<Screening> FisherJudge::screen_one(const Rewrites& rewrites, WeightCache& cache) const {
   TRY(const TrainingNetwork candidate, rewritten(narrow_, rewrites));
   const Reference& reference = narrow_reference_;
   const double bar = rejecting_bar(reference);
@@ -142,10 +178,10 @@ Result<Screening> FisherJudge::screen_one(const Rewrites& rewrites) const {
   double sum = 0;
   for (int seed = 0; seed < k_candidate_seeds; ++seed) {
     const size_t seeds = seed + 1;
-    // A sum so large that the mean over the seeds so far is clear of the bar.
-    const double margin = k_clear_errors * mean_error(reference, result.log_scores, seeds);
+    // A sum so large that the mean over all seeds is clear of the bar.
+    const double margin = k_clear_errors * missing_error(reference, result.log_scores, seeds);
     const double enough = (reference.mean() + bar + margin) * static_cast<double>(seeds) - sum;
-    TRY(const LogScore score, log_score(candidate, seed, enough));
+    TRY(const LogScore score, log_score(candidate, seed, enough, &cache));
     result.log_scores.push_back(score.value);
     result.at_least = score.at_least;
     sum += score.value;
@@ -154,7 +190,10 @@ Result<Screening> FisherJudge::screen_one(const Rewrites& rewrites) const {
     result.passes = result.log_ratio >= bar;
     const double distance = std::abs(result.log_ratio - bar);
     result.flip_probability = flip_probability(distance, result.standard_error);
-    if (score.at_least || distance > k_clear_errors * result.standard_error) break;
+    if (score.at_least ||
+        distance > k_clear_errors * missing_error(reference, result.log_scores, seeds)) {
+      break;
+    }
   }
   return result;
 }

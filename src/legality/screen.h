@@ -1,6 +1,7 @@
 // Fisher verdicts on many rewritten networks of one original. Screening scores a narrow copy of
-// each network on the minibatch, a seed at a time, until its verdict is clear; it decides what is
-// worth judging. Only judge_exactly, at full width by the rule of verdict.h, calls a network legal.
+// each network on the minibatch, a seed at a time, until the answer that k_candidate_seeds of them
+// would give is clear by two standard errors; it decides what is worth judging. Only judge_exactly,
+// at full width by the rule of verdict.h, calls a network legal.
 #pragma once
 
 #include <functional>
@@ -28,7 +29,7 @@ struct Screening {
   bool passes = true;              // worth judging exactly
   double log_ratio = 0;            // mean over seeds of log(score / reference)
   double standard_error = 0;       // of log_ratio
-  double flip_probability = 0;     // that more seeds give the other answer, errors taken as normal
+  double flip_probability = 0;     // that other seeds give the other answer, errors taken as normal
   bool at_least = false;           // the last seed's score was clear before it was complete
   std::vector<double> log_scores;  // by seed
 };
@@ -65,9 +66,12 @@ class FisherJudge {
     double value = 0;
     bool at_least = false;
   };
-  Result<LogScore> log_score(const TrainingNetwork& network, int seed, double enough) const;
-  Status score_reference(const TrainingNetwork& network, Reference& reference) const;
-  Result<Screening> screen_one(const Rewrites& rewrites) const;
+  class WeightCache;
+  Result<LogScore> log_score(const TrainingNetwork& network, int seed, double enough,
+                             WeightCache* cache) const;
+  Status score_reference(const TrainingNetwork& network, Reference& reference,
+                         WeightCache* cache) const;
+  Result<Screening> screen_one(const Rewrites& rewrites, WeightCache& cache) const;
   Status in_parallel(int count, const std::function<Status(int)>& job) const;
 
   const Minibatch* minibatch_;

@@ -55,11 +55,17 @@ Result<TrainedNetwork> trained_network(const Network& network, const std::vector
 }
 
 WeightSource<float> own_weights(const Network& network) {
-  return [&network](int layer) -> Weights<float> {
-    const Op& op = network.layers[layer].op;
-    if (const auto* conv = std::get_if<Conv>(&op)) return conv->weight->data;
-    return std::get<Dense>(op).weight->data;
-  };
+  std::vector<LayerWeights<float>> weights(network.layers.size());
+  for (size_t i = 0; i < network.layers.size(); ++i) {
+    const Op& op = network.layers[i].op;
+    Constant own;
+    if (const auto* conv = std::get_if<Conv>(&op)) own = conv->weight;
+    if (const auto* dense = std::get_if<Dense>(&op)) own = dense->weight;
+    if (!own) continue;
+    weights[i] = {std::shared_ptr<const Weights<float>>(own, &own->data),
+                  std::make_shared<PackedWeights>()};
+  }
+  return [weights = std::move(weights)](int layer) { return weights[layer]; };
 }
 
 }  // namespace emulsion

@@ -31,7 +31,7 @@ struct TrainedNetwork {
 Result<TrainedNetwork> trained_network(const Network& network, const std::vector<int>& convs,
                                        int64_t batch);
 
-// The weights that the layers themselves hold. The network outlives it.
+// The weights that the layers themselves hold; copies of the source share what an engine packs.
 WeightSource<float> own_weights(const Network& network);
 
 // y = scale x + shift, as this batch norm computes it with its running statistics.

@@ -32,9 +32,11 @@ struct Reference {
 
 // A mean log ratio below it is rejected, when k_candidate_seeds seeds have been scored.
 double rejecting_bar(const Reference& reference);
-// Standard error of the mean of so many log scores (these are the first of them) over the
-// reference's mean.
+// Standard error of the mean log ratio of so many seeds (these log scores are the first of them).
 double mean_error(const Reference& reference, const std::vector<double>& log_scores, size_t seeds);
+// How far the mean over all k_candidate_seeds may be from that over so many, as a standard error.
+double missing_error(const Reference& reference, const std::vector<double>& log_scores,
+                     size_t seeds);
 // That fresh draws land on the other side of a bar at this distance, errors taken as normal.
 double flip_probability(double distance, double standard_error);
 
