@@ -199,7 +199,7 @@ class Page {
         "<th>rewritten</th>";
     if (inherit_) result += "<th>predicted loss</th><th>zero-shot loss</th>";
     result +=
-        "<th>Fisher, log ratio</th><th>could flip</th><th>plan</th></tr></thead>\n<tbody>\n";
+        "<th>Fisher, log ratio</th><th>could flip</th><th class=\"what\">plan</th></tr></thead>\n<tbody>\n";
     std::string strategy;
     const int columns = inherit_ ? 12 : 10;
     for (const Json& plan : pareto_.at("plans")) {
@@ -286,7 +286,7 @@ class Page {
           rewritten ? text(layer, "rewrite") : "", text(layer, "algorithms"));
     }
     return "<table class=\"layers\"><thead><tr><th>slot</th><th></th><th>before, ms</th>"
-           "<th>after, ms</th><th>multiplies</th><th>rewrite</th><th>algorithms</th></tr></thead>"
+           "<th>after, ms</th><th>multiplies</th><th class=\"what\">rewrite</th><th class=\"what\">algorithms</th></tr></thead>"
            "<tbody>\n" +
            rows + "</tbody></table>\n";
   }
@@ -333,8 +333,8 @@ class Page {
     if (count == 0) return result + "<p class=\"facts\">No proposal of the search.</p>\n";
     result +=
         "<div class=\"wide\"><table><thead><tr><th>strategy</th><th>predicted</th>"
-        "<th>multiplies</th><th>log ratio</th><th>seeds</th><th>could flip</th><th>why</th>"
-        "<th>rewrites</th></tr></thead>\n<tbody>\n" +
+        "<th>multiplies</th><th>log ratio</th><th>seeds</th><th>could flip</th>"
+        "<th class=\"what\">why</th><th class=\"what\">rewrites</th></tr></thead>\n<tbody>\n" +
         rows + "</tbody></table></div>\n";
     if (count > k_most_rows) {
       result += fmt::format("<p class=\"facts\">And {} more; pareto.json has all.</p>\n",

@@ -14,7 +14,7 @@ small { color: var(--soft); font-size: .82em } .facts { color: var(--soft); marg
 .card { border: 1px solid var(--line); border-radius: 8px; padding: .6rem 1rem; min-width: 11rem }
 .card b { display: block; font-size: 1.35rem } .card span { color: var(--soft); font-size: .85rem }
 .notes { background: #fff8e6; border: 1px solid #f1dfae; border-radius: 8px; padding: .6rem 1rem .6rem 2rem; margin: 1rem 0 }
-.plots { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0; flex: 1 1 30rem; min-width: 0; max-width: 48rem }
+.plots { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0; flex: 1 1 30rem; min-width: 0; max-width: 52rem }
 svg { width: 100%; height: auto; display: block } svg text { font-size: 12px; fill: var(--soft) }
 svg .title { font-size: 13px; fill: var(--ink) } svg .label { fill: var(--ink); font-weight: 600; font-size: 11.5px;
   paint-order: stroke; stroke: #fff; stroke-width: 3px }
@@ -26,9 +26,10 @@ svg .open { fill: #b9c2cd } svg .legal { fill: var(--green) } svg .rejected { fi
 .dot { width: 8px; height: 8px; border-radius: 50% } .dot.open { background: #b9c2cd } .dot.legal { background: var(--green) }
 .dot.rejected { background: var(--red) } .ring { width: 10px; height: 10px; border-radius: 50%; border: 2px solid var(--blue) }
 .ring.violet { border-color: var(--violet) } .stroke { width: 18px; height: 2px; background: var(--blue); vertical-align: middle }
-.wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem }
-th, td { padding: .28rem .75rem; text-align: right; white-space: nowrap } th { font-weight: 600; color: var(--soft); border-bottom: 1px solid #9aa5b1 }
+.wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .88rem }
+th, td { padding: .28rem .6rem; text-align: right; white-space: nowrap } th { font-weight: 600; color: var(--soft); border-bottom: 1px solid #9aa5b1 }
 tbody tr:nth-child(even) { background: #f7f9fb } td:first-child, th:first-child, .what, .file { text-align: left }
+td.what { white-space: normal }
 .group td { background: #eef2f7; font-weight: 600; text-align: left } .good { color: var(--green) } .bad { color: var(--red) }
 .file { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .85em }
 details { border: 1px solid var(--line); border-radius: 8px; margin: .5rem 0; padding: .4rem 1rem } summary { cursor: pointer; font-weight: 600 }
