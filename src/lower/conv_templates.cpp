@@ -19,8 +19,8 @@ int64_t weight_bytes(const Nest& nest) {
   return 4 * nest.co * nest.ci * nest.ky * nest.kx;
 }
 
-// Expected cycles of a tile's schedule on a core with two FMAs and two loads a cycle. A step is one input channel at one tap: every sum of the tile is advanced by one
-// FMA.
+// Expected cycles of a tile's schedule on a core with two FMAs and two loads a cycle. A step is one
+// input channel at one tap: every sum of the tile is advanced by one FMA.
 double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
   // Measured: fewer than ten sums leave units waiting for results, and loads never quite reach two
   // a cycle.
@@ -73,6 +73,18 @@ std::string parallel_loop(const std::vector<std::pair<std::string, int64_t>>& lo
   const auto largest = std::max_element(
       loops.begin(), loops.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return largest->second > 1 ? largest->first : "";
+}
+
+// Input channels whose part of a tile's inputs stays in the first level cache for all taps; 0: all.
+int near_channels(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+  if (nest.ky * nest.kx == 1) return 0;
+  const int64_t rows = (tile.y - 1) * nest.stride[0] + (nest.ky - 1) * nest.dilation[0] + 1;
+  const int64_t columns = (tile.x - 1) * nest.stride[1] + (nest.kx - 1) * nest.dilation[1] + 1;
+  const auto bytes = [&](int64_t channels) { return 4 * rows * columns * channels; };
+  const int64_t near = machine.l1_bytes * 6 / 10;
+  int64_t channels = nest.ci;
+  while (channels % 2 == 0 && channels > 32 && bytes(channels) > near) channels /= 2;
+  return channels < nest.ci ? static_cast<int>(channels) : 0;
 }
 
 // Adds a schedule that is not there.
@@ -172,6 +184,7 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
         if (nest.ci % unroll != 0) continue;
         tile.order = order;
         tile.unroll_ci = unroll;
+        if (unroll == 1) tile.ci_block = near_channels(nest, tile, machine);
         const int64_t copies = int64_t{tile.vectors} * tile.y * tile.x * unroll;
         if (unroll == nest.ci && copies * nest.kx <= k_most_copies)
           tile.unroll_kx = static_cast<int>(nest.kx);

@@ -49,9 +49,9 @@ Nest products_nest(const Nest& nest, int outputs) {
 
 // A schedule taken apart: blocks, and the products' loops within a block.
 struct WinogradSchedule {
-  std::vector<Loop> blocks;  // outermost first
-  ConvSchedule products;     // from y on
-  int64_t channels = 0;      // output channels of a block, a multiple of the products' tile
+  std::vector<Loop> blocks;       // outermost first
+  ConvSchedule products;          // from y on
+  int64_t channels = 0;           // output channels of a block, a multiple of the products' tile
   int64_t columns = 0, rows = 0;  // tiles of a block
   int64_t strips = 0, bands = 0;  // blocks of the image
 };
@@ -67,8 +67,7 @@ Result<WinogradSchedule> winograd_schedule(const Nest& conv, int outputs, const 
   s.blocks = {whole.outer.begin(), places};
   s.products = {whole.nest, {places, whole.outer.end()}, whole.inner};
   s.products.nest.loops = s.products.outer;
-  s.products.nest.loops.insert(s.products.nest.loops.end(), whole.inner.begin(),
-                               whole.inner.end());
+  s.products.nest.loops.insert(s.products.nest.loops.end(), whole.inner.begin(), whole.inner.end());
   int64_t tiles = nest.x, block_channels = 0;
   s.channels = 1;
   for (const Loop& loop : s.products.nest.loops) {
@@ -135,8 +134,8 @@ std::vector<PackedConstant> pack_winograd(const Conv& conv, const WinogradSchedu
               double value = 0;
               for (int64_t kx = 0; kx < 3; ++kx) value += rows[p * 3 + kx] * t.weight[q][kx];
               const int64_t block = g * blocks + c / schedule.channels;
-              const int64_t at = (block * places + p * side + q) * tiles +
-                                 c % schedule.channels / tile;
+              const int64_t at =
+                  (block * places + p * side + q) * tiles + c % schedule.channels / tile;
               weight.data[(at * ci + i) * tile + c % tile] = static_cast<float>(value);
             }
         }
@@ -259,10 +258,9 @@ WinogradFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
   };
   const auto input = [&](const Func* f, const Expr& i, const Expr& j) {
     const Expr c = grouped ? k_g * narrow(nest.ci) + k_c : Expr(k_c);
-    const Expr x = coordinate(column, i, s.strips * s.columns, conv.pad[1], image.shape[3],
-                              image.rim[3]);
-    const Expr y =
-        coordinate(row, j, s.bands * s.rows, conv.pad[0], image.shape[2], image.rim[2]);
+    const Expr x =
+        coordinate(column, i, s.strips * s.columns, conv.pad[1], image.shape[3], image.rim[3]);
+    const Expr y = coordinate(row, j, s.bands * s.rows, conv.pad[0], image.shape[2], image.rim[2]);
     return f ? (*f)(c, x, y, k_n) : parameters.inputs[0](c, x, y, k_n);
   };
   if (!conv.prologue.empty()) {
@@ -294,23 +292,23 @@ WinogradFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
   funcs.sums.reduction_vars = {{"ci", r.x}};
 
   funcs.output_rows = Func("output_rows");
-  define(funcs.output_rows, {k_i, k_j}, output_transform(t, k_i, [&](int i) {
-           return at(products, k_c, {k_j * side + i});
-         }));
+  define(funcs.output_rows, {k_i, k_j},
+         output_transform(t, k_i, [&](int i) { return at(products, k_c, {k_j * side + i}); }));
   const Expr tx = k_x / outputs, ty = k_y / outputs;
-  const Expr tile_at = s.strips == 1 ? ty * columns + tx
-                                     : tx / columns * (columns * rows) + ty * columns + tx % columns;
+  const Expr tile_at = s.strips == 1
+                           ? ty * columns + tx
+                           : tx / columns * (columns * rows) + ty * columns + tx % columns;
   Expr result = output_transform(t, k_y % outputs, [&](int j) {
     return funcs.output_rows(tile_arguments(k_c, g, tile_at, k_n, {k_x % outputs, j}));
   });
   result += channel_entry(bias, k_c, group);
   if (conv.epilogue.residual)
-    result += parameters.inputs[1](grouped ? k_g * narrow(nest.co) + k_c : Expr(k_c), k_x, k_y,
-                                   k_n);
+    result +=
+        parameters.inputs[1](grouped ? k_g * narrow(nest.co) + k_c : Expr(k_c), k_x, k_y, k_n);
   const Expr slope = has_slopes ? channel_entry(slopes, k_c, group) : Expr();
   funcs.out = Func("out");
-  const std::vector<Var> out_arguments = grouped ? std::vector<Var>{k_c, k_g, k_x, k_y, k_n}
-                                                 : std::vector<Var>{k_c, k_x, k_y, k_n};
+  const std::vector<Var> out_arguments =
+      grouped ? std::vector<Var>{k_c, k_g, k_x, k_y, k_n} : std::vector<Var>{k_c, k_x, k_y, k_n};
   funcs.out(out_arguments) = activate(conv.epilogue.activation, result, slope);
   bind_output(funcs.out, conv_output_layout(view));
   funcs.arguments = parameters.arguments();
@@ -408,8 +406,7 @@ Result<LoweredKernel> lower_winograd(const KernelSpec& spec, const WinogradSched
                                      int outputs) {
   const Halide::Target target = halide_target(spec.target);
   const ConvView view = conv_view(spec);
-  WinogradFuncs funcs =
-      build_winograd_funcs(std::get<Conv>(spec.op), view, schedule, outputs);
+  WinogradFuncs funcs = build_winograd_funcs(std::get<Conv>(spec.op), view, schedule, outputs);
   schedule_winograd(funcs, view.nest, schedule, outputs, target);
   return LoweredKernel{funcs.arguments, funcs.out, target};
 }
@@ -463,9 +460,8 @@ struct Winograd {
   }
 
   static AlgorithmRow row(const char* name, const char* sentence, double error_bound) {
-    return {{name, sentence, applies, best_guess, schedules, pack, error_bound},
-            lower,
-            check_schedule};
+    return {
+        {name, sentence, applies, best_guess, schedules, pack, error_bound}, lower, check_schedule};
   }
 };
 

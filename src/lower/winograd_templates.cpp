@@ -61,8 +61,10 @@ int64_t scratch_bytes(const Nest& nest, const WinogradTile& tile) {
 double expected_cycles(const Nest& nest, const WinogradTile& tile, const Machine& machine) {
   constexpr double k_least_sums = 10, k_loads = 1.8;
   constexpr double k_near = 24, k_far = 9;  // bytes a cycle from the second level, and beyond
-  // Cycles of a transform, a vector of channels at a place.
-  constexpr double k_input = 5, k_output = 5, k_beyond_l1 = 3;
+  // Cycles of a transform, a vector of channels at a place; more where scratch lies in the second
+  // level cache, and more again where streamed weights drive it from there.
+  constexpr double k_input = 5, k_output = 5, k_beyond_l1 = 3, k_driven_out = 3;
+  constexpr double k_line = 2.5;  // cycles to load a line of transformed inputs from there
   const double sums = tile.vectors * tile.x, loads = tile.vectors + tile.x;
   const double step = 0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads);
   const double bytes = 4.0 * tile.vectors * tile.lanes;
@@ -81,11 +83,18 @@ double expected_cycles(const Nest& nest, const WinogradTile& tile, const Machine
   const double far = std::max(step, bytes / k_far), near = std::max(step, bytes / k_near);
   const bool resident = weight_bytes < 0.7 * static_cast<double>(machine.l2_bytes);
   const double first = far + (blocks - 1) * (resident ? near : far);
-  const double products = places * channel_tiles *
-                          (channels * (first + blocks * (passes - 1) * again) +
-                           blocks * passes * 2 * sums);
-  const double place_cycles =
-      scratch_bytes(nest, tile) > machine.l1_bytes ? k_beyond_l1 : 0;
+  // A place's transformed inputs come from afar once a block of channels, or for each register tile
+  // where they do not stay near.
+  const double slab_lines = static_cast<double>(tile.tiles * nest.ci) / 16;
+  const bool slab_stays = tile.tiles * nest.ci * 4 <= machine.l1_bytes;
+  const double slab_loads = slab_stays ? static_cast<double>(blocks_of_channels) : channel_tiles;
+  const double products =
+      places * (channel_tiles * (channels * (first + blocks * (passes - 1) * again) +
+                                 blocks * passes * 2 * sums) +
+                blocks * slab_loads * slab_lines * k_line);
+  const int64_t scratch = scratch_bytes(nest, tile);
+  const double place_cycles = (scratch > machine.l1_bytes ? k_beyond_l1 : 0) +
+                              (!resident && scratch > machine.l2_bytes / 4 ? k_driven_out : 0);
   const auto tiles = blocks * static_cast<double>(tile.tiles);
   const double input = tiles * places * (k_input + place_cycles) *
                        static_cast<double>(divide_up(nest.ci, machine.vector));
@@ -111,7 +120,7 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns
         if (vectors * x + vectors + 1 > machine.registers) continue;
         if (tiles < nest.x && tiles % x != 0) continue;
         const int64_t vector_tile = int64_t{lanes} * vectors;
-        for (const int64_t factor : {1, 2, 4, 0}) {
+        for (const int64_t factor : {1, 2, 4, 8, 0}) {
           const int64_t channels = factor == 0 ? nest.co : factor * vector_tile;
           if (factor != 0 && channels >= nest.co) continue;
           const WinogradTile tile{tiles, channels, lanes, vectors, x};
@@ -125,7 +134,8 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns
   std::vector<CostedSchedule> schedules;
   std::map<std::pair<int64_t, int64_t>, int> of_block;
   for (const auto& [cycles, tile] : scored) {
-    if (schedules.size() >= k_most_schedules || ++of_block[{tile.tiles, tile.channels}] > 4) continue;
+    if (schedules.size() >= k_most_schedules || ++of_block[{tile.tiles, tile.channels}] > 4)
+      continue;
     schedules.push_back({cycles, winograd_steps(nest, tile)});
   }
   return schedules;
