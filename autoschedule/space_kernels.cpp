@@ -10,6 +10,9 @@
 namespace emulsion {
 namespace {
 
+// Algorithms that are expected to take so many times the default's cycles may yet be faster.
+constexpr double k_rival = 1.3;
+
 // The kernels of networks, each distinct one once. Completing a spec is slow next to looking up one
 // that has been met.
 class Collector {
@@ -88,32 +91,78 @@ Result<SpaceKernels> space_kernels(const Network& network, const SearchSpace& sp
   return kernels;
 }
 
-std::vector<KernelSpec> alternatives(const KernelSpec& spec, int most) {
-  std::vector<KernelSpec> result = {spec};
-  if (!std::holds_alternative<Conv>(spec.op)) return result;
-  std::vector<std::vector<KernelSpec>> by_algorithm;
+namespace {
+
+// An algorithm for a kernel, with its schedules.
+struct Row {
+  const Algorithm* algorithm;
+  double cycles;  // expected
+  std::vector<KernelSpec> specs;
+};
+
+// The algorithms that compute the same as exactly as defaults must, the fastest expected first,
+// the spec's own before all.
+std::vector<Row> rows_for(const KernelSpec& spec) {
+  std::vector<Row> rows;
   for (const Algorithm& algorithm : algorithms()) {
     KernelSpec other = spec;
     other.algorithm = algorithm.name;
     other.schedule.clear();
     std::string reason;
-    if (!algorithm.applies(other, &reason)) continue;
-    std::vector<KernelSpec>& specs = by_algorithm.emplace_back();
-    for (const std::string& schedule : algorithm.schedules(other)) {
+    if (algorithm.error_bound > k_default_error || !algorithm.applies(other, &reason)) continue;
+    rows.push_back({&algorithm, algorithm.best_guess(other).cycles, {}});
+  }
+  std::stable_sort(rows.begin(), rows.end(), [&](const Row& a, const Row& b) {
+    const bool own_a = a.algorithm->name == spec.algorithm;
+    const bool own_b = b.algorithm->name == spec.algorithm;
+    return own_a != own_b ? own_a : a.cycles < b.cycles;
+  });
+  return rows;
+}
+
+}  // namespace
+
+std::vector<KernelSpec> alternatives(const KernelSpec& spec, int most) {
+  std::vector<KernelSpec> result = {spec};
+  if (!std::holds_alternative<Conv>(spec.op)) return result;
+  std::vector<Row> rows = rows_for(spec);
+  for (Row& row : rows) {
+    KernelSpec other = spec;
+    other.algorithm = row.algorithm->name;
+    other.schedule.clear();
+    for (const std::string& schedule : row.algorithm->schedules(other)) {
       other.schedule = schedule;
-      if (other.algorithm != spec.algorithm || schedule != spec.schedule) specs.push_back(other);
+      if (other.algorithm != spec.algorithm || schedule != spec.schedule) {
+        row.specs.push_back(other);
+      }
     }
   }
-  for (size_t round = 0; static_cast<int>(result.size()) < most; ++round) {
-    bool any = false;
-    for (const std::vector<KernelSpec>& specs : by_algorithm) {
-      if (round >= specs.size()) continue;
+  // Other algorithms' first schedules, then one more of each algorithm in turn.
+  std::rotate(rows.begin(), rows.begin() + (rows.empty() ? 0 : 1), rows.end());
+  bool any = true;
+  for (size_t round = 0; any; ++round) {
+    any = false;
+    for (const Row& row : rows) {
+      const bool own = row.algorithm->name == spec.algorithm;
+      if (own && round == 0) {
+        any = any || !row.specs.empty();
+        continue;
+      }
+      const size_t at = own ? round - 1 : round;
+      if (at >= row.specs.size()) continue;
       any = true;
-      if (static_cast<int>(result.size()) < most) result.push_back(specs[round]);
+      if (static_cast<int>(result.size()) < most) result.push_back(row.specs[at]);
     }
-    if (!any) break;
   }
   return result;
+}
+
+int rival_algorithms(const KernelSpec& spec) {
+  if (!std::holds_alternative<Conv>(spec.op)) return 0;
+  const std::vector<Row> rows = rows_for(spec);
+  return static_cast<int>(std::count_if(rows.begin(), rows.end(), [&](const Row& row) {
+    return row.algorithm->name != spec.algorithm && row.cycles < k_rival * rows[0].cycles;
+  }));
 }
 
 }  // namespace emulsion

@@ -27,8 +27,11 @@ struct SpaceKernels {
 Result<SpaceKernels> space_kernels(const Network& network, const SearchSpace& space,
                                    const std::string& target);
 
-// Up to `most` ways to compute the same kernel, the spec itself first: the default schedule of
-// every algorithm that applies, then more schedules of each in turn.
+// Up to `most` ways to compute the same kernel, the spec itself first: then the best guess of every
+// other algorithm that applies and is exact enough for a default, the fastest expected first, then
+// more schedules of each in turn.
 std::vector<KernelSpec> alternatives(const KernelSpec& spec, int most);
+// How many of the other algorithms are expected to be about as fast as the spec's.
+int rival_algorithms(const KernelSpec& spec);
 
 }  // namespace emulsion

@@ -51,9 +51,12 @@ Result<Explored> explore(Network network, const ExploreOptions& options, KernelC
     TRY_OK(answer(problem.minibatch, problem.network,
                   [&](const std::vector<Tensor>& inputs) { return measurer.run(inputs); }));
   }
-  TRY(Judge judge, Judge::open(problem, capacity_rule(legality), cache, stopping));
+  TRY(ExplorationState state,
+      ExplorationState::open(options.output / "state.jsonl", identity(problem, legality)));
+  TRY(Judge judge,
+      Judge::create(problem, capacity_rule(legality), cache, state, stopping));
   TRY_OK(judge.prepare());
-  TRY(const Losses losses, emulsion::losses(problem, legality, cache));
+  TRY(const Losses losses, emulsion::losses(problem, legality, cache, state));
 
   PlanFinder finder(problem, legality, *strategy, losses.table, measurer, judge, stopping);
   Status status = finder.find();

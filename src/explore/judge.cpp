@@ -4,7 +4,6 @@
 #include <cmath>
 #include <mutex>
 
-#include "base/hash.h"
 #include "base/process.h"
 #include "base/progress.h"
 #include "base/random.h"
@@ -16,36 +15,17 @@ namespace {
 constexpr int k_kernels_at_once = 16;     // compiled between two looks at the clock
 constexpr size_t k_screened_at_once = 16;  // between two writes to disk
 
-// Everything that verdicts depend on.
-nlohmann::ordered_json identity(const Problem& problem, LegalityRule rule,
-                                const Minibatch& m) {
-  
-  const std::string images(reinterpret_cast<const char*>(m.images.data.data()),
-                           m.images.data.size() * sizeof(float));
-  std::string slots, choices;
-  for (const SpaceSlot& slot : problem.space.slots) {
-    slots += fmt::format("{} ", slot.conv);
-    for (const SlotChoice& choice : slot.choices) choices += to_text(choice.rewrite) + "\n";
-  }
-  return {{"network", problem.structure}, {"seed", problem.options.seed},
-          {"legality", legality_name(rule)}, {"slots", slots}, {"choices", hash_text(choices)},
-          {"target", problem.target},     {"images", hash_text(images)},
-          {"labels", m.labels}};
-}
-
 }  // namespace
 
-Result<Judge> Judge::open(const Problem& problem, LegalityRule rule, KernelCache& cache,
-                          const Stopping& stopping) {
-  Judge judge(problem, rule, cache, stopping);
+Result<Judge> Judge::create(const Problem& problem, LegalityRule rule, KernelCache& cache,
+                            ExplorationState& state, const Stopping& stopping) {
+  Judge judge(problem, rule, cache, state, stopping);
   std::vector<int> slots;
   for (const SpaceSlot& slot : problem.space.slots) slots.push_back(slot.conv);
   judge.minibatch_ = std::make_unique<Minibatch>(fisher_minibatch(problem));
   TRY(judge.training_,
       training_network(problem.network, slots, judge.minibatch_->images.shape[0]));
   judge.engine_ = std::make_unique<KernelEngine>(cache, problem.target);
-  TRY(judge.state_, ExplorationState::open(problem.options.output / "state.jsonl",
-                                           identity(problem, rule, *judge.minibatch_)));
   return judge;
 }
 
@@ -89,8 +69,8 @@ Status Judge::score_original() {
   reference_.log_scores.assign(k_reference_seeds, 0);
   std::vector<int> open;
   for (int seed = 0; seed < k_reference_seeds; ++seed) {
-    const auto known = state_.reference().find(seed);
-    if (known == state_.reference().end()) {
+    const auto known = state_->reference().find(seed);
+    if (known == state_->reference().end()) {
       open.push_back(seed);
     } else {
       reference_.log_scores[seed] = known->second;
@@ -106,7 +86,7 @@ Status Judge::score_original() {
       if (!status.ok() || stopping_->now()) return;
     }
     const auto score = log_score(training_, open[i]);
-    const Status saved = score.ok() ? state_.add_reference(open[i], *score) : score.error();
+    const Status saved = score.ok() ? state_->add_reference(open[i], *score) : score.error();
     const std::lock_guard lock(mutex);
     if (!saved.ok()) status = saved;
     if (score.ok()) reference_.log_scores[open[i]] = *score;
@@ -120,8 +100,8 @@ Status Judge::score_original() {
 }
 
 std::optional<Verdict> Judge::known(const Configuration& configuration) const {
-  const auto found = state_.verdicts().find(configuration_key(problem_->space, configuration));
-  return found == state_.verdicts().end() ? std::nullopt : std::optional(found->second);
+  const auto found = state_->verdicts().find(configuration_key(problem_->space, configuration));
+  return found == state_->verdicts().end() ? std::nullopt : std::optional(found->second);
 }
 
 Result<Verdict> Judge::verdict(const Configuration& configuration) {
@@ -145,7 +125,7 @@ Result<Verdict> Judge::verdict(const Configuration& configuration) {
     return scores.at(seed);
   };
   TRY(Verdict verdict, judge(rule_, reference_, score));
-  TRY_OK(state_.add_verdict(configuration_key(problem_->space, configuration), verdict));
+  TRY_OK(state_->add_verdict(configuration_key(problem_->space, configuration), verdict));
   return verdict;
 }
 
@@ -187,7 +167,7 @@ Result<std::vector<Screening>> Judge::screen(const std::vector<Configuration>& c
     for (size_t i = first; i < last; ++i) {
       const Screening& screening = (*answers)[i - first];
       rejected += !screening.passes;
-      TRY_OK(state_.add_screening(configuration_key(problem_->space, *open[i]), screening));
+      TRY_OK(state_->add_screening(configuration_key(problem_->space, *open[i]), screening));
     }
     bar.update(static_cast<int64_t>(last), fmt::format("{} rejected", rejected));
   }
@@ -199,8 +179,8 @@ Result<std::vector<Screening>> Judge::screen(const std::vector<Configuration>& c
 }
 
 std::optional<Screening> Judge::screened(const Configuration& configuration) const {
-  const auto found = state_.screenings().find(configuration_key(problem_->space, configuration));
-  return found == state_.screenings().end() ? std::nullopt : std::optional(found->second);
+  const auto found = state_->screenings().find(configuration_key(problem_->space, configuration));
+  return found == state_->screenings().end() ? std::nullopt : std::optional(found->second);
 }
 
 }  // namespace emulsion

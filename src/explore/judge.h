@@ -11,9 +11,9 @@ namespace emulsion {
 
 class Judge {
  public:
-  // problem, cache and stopping outlive it.
-  static Result<Judge> open(const Problem& problem, LegalityRule rule, KernelCache& cache,
-                            const Stopping& stopping);
+  // All references outlive it.
+  static Result<Judge> create(const Problem& problem, LegalityRule rule, KernelCache& cache,
+                              ExplorationState& state, const Stopping& stopping);
 
   // Kernels of scoring, and the original's scores. rule none: nothing.
   Status prepare();
@@ -28,8 +28,9 @@ class Judge {
   const Reference& reference() const { return reference_; }
 
  private:
-  Judge(const Problem& problem, LegalityRule rule, KernelCache& cache, const Stopping& stopping)
-      : problem_(&problem), rule_(rule), cache_(&cache), stopping_(&stopping) {}
+  Judge(const Problem& problem, LegalityRule rule, KernelCache& cache, ExplorationState& state,
+        const Stopping& stopping)
+      : problem_(&problem), rule_(rule), cache_(&cache), state_(&state), stopping_(&stopping) {}
   Status compile_kernels();
   Status score_original();
   Result<double> log_score(const TrainingNetwork& network, int seed);
@@ -37,6 +38,7 @@ class Judge {
   const Problem* problem_;
   LegalityRule rule_;
   KernelCache* cache_;
+  ExplorationState* state_;
   const Stopping* stopping_;
   Status prepare_screening();
 
@@ -44,7 +46,6 @@ class Judge {
   TrainingNetwork training_;
   std::unique_ptr<KernelEngine> engine_;
   std::unique_ptr<FisherJudge> screening_;  // made when it is first needed
-  ExplorationState state_;
   Reference reference_;
 };
 

@@ -29,11 +29,16 @@ Result<InheritTable> predicted(const Problem& problem, KernelCache& cache) {
 
 }  // namespace
 
-Result<Losses> losses(const Problem& problem, Legality legality, KernelCache& cache) {
+Result<Losses> losses(const Problem& problem, Legality legality, KernelCache& cache,
+                      ExplorationState& state) {
   Losses result;
   if (legality == Legality::inherit) {
     result.name = "inherit";
-    TRY(result.inherit, predicted(problem, cache));
+    if (!state.inherit()) {
+      TRY(const InheritTable table, predicted(problem, cache));
+      TRY_OK(state.add_inherit(table));
+    }
+    result.inherit = state.inherit();
     for (const SpaceSlot& slot : problem.space.slots) {
       std::vector<double>& row = result.table.emplace_back();
       for (const InheritScore& score : result.inherit->scores.at(slot.conv)) {

@@ -1,9 +1,8 @@
 // The additive loss of every choice: what a search trades for time.
 #pragma once
 
+#include "autoschedule/exploration_state.h"
 #include "explore/problem.h"
-#include "explore/stopping.h"
-#include "legality/inherit.h"
 
 namespace emulsion {
 
@@ -15,7 +14,8 @@ struct Losses {
 
 // inherit: the predicted loss of the trained network; else the part of all multiplies that a choice
 // removes.
-Result<Losses> losses(const Problem& problem, Legality legality, KernelCache& cache);
+Result<Losses> losses(const Problem& problem, Legality legality, KernelCache& cache,
+                      ExplorationState& state);
 
 // Of a configuration, with its standard error; nothing unless losses are inherit's.
 std::optional<InheritScore> inherit_score(const Problem& problem, const Losses& losses,

@@ -7,7 +7,6 @@
 #include "base/random.h"
 #include "compile/prepare.h"
 #include "explore/time_in_turns.h"
-#include "lower/algorithm.h"
 #include "nest/rewrite.h"
 #include "simplify/simplify.h"
 
@@ -35,19 +34,6 @@ Network with_noise_weights(Network network) {
     conv->weight = std::make_shared<Tensor>(std::move(weight));
   }
   return network;
-}
-
-// How many algorithms compute it.
-int algorithms_for(const KernelSpec& spec) {
-  int count = 0;
-  for (const Algorithm& algorithm : algorithms()) {
-    KernelSpec other = spec;
-    other.algorithm = algorithm.name;
-    other.schedule.clear();
-    std::string reason;
-    count += algorithm.applies(other, &reason);
-  }
-  return count;
 }
 
 }  // namespace
@@ -125,7 +111,7 @@ Status Measurer::time_kernels() {
   const SpaceKernels& kernels = times_.kernels();
   for (int kernel = 0; kernel < static_cast<int>(kernels.specs.size()); ++kernel) {
     const KernelSpec& spec = kernels.specs[kernel];
-    const int most = std::min(problem_->options.ways, algorithms_for(spec));
+    const int most = std::min(problem_->options.ways, 1 + rival_algorithms(spec));
     for (KernelSpec& way : alternatives(spec, most)) ways.emplace_back(kernel, std::move(way));
   }
   TRY_OK(time_ways(ways, "kernels"));

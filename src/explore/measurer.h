@@ -18,8 +18,8 @@ class Measurer {
   static Result<Measurer> open(const Problem& problem, KernelCache& cache,
                                const Stopping& stopping);
 
-  // Every kernel of the space by its default way and by the default of every other algorithm. An
-  // error when a kernel of the original cannot be timed.
+  // Every kernel of the space by its default way and by those other algorithms that are expected to
+  // be about as fast. An error when a kernel of the original cannot be timed.
   Status time_kernels();
   // More ways to compute each kernel that a configuration runs. Whether any was new.
   Result<bool> time_more_ways(const Configuration& configuration);

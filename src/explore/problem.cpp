@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
 #include "lower/lower.h"
 #include "nest/rewrite.h"
 #include "simplify/simplify.h"
@@ -29,6 +30,26 @@ Result<Problem> load_problem(Network network, const ExploreOptions& options) {
                      {options.data, options.labels, std::max(options.images, options.minibatch),
                       options.seed}));
   return problem;
+}
+
+nlohmann::ordered_json identity(const Problem& problem, Legality legality) {
+  const Minibatch& m = problem.minibatch.minibatch;
+  const std::string images(reinterpret_cast<const char*>(m.images.data.data()),
+                           m.images.data.size() * sizeof(float));
+  std::string slots, choices;
+  for (const SpaceSlot& slot : problem.space.slots) {
+    slots += fmt::format("{} ", slot.conv);
+    for (const SlotChoice& choice : slot.choices) choices += to_text(choice.rewrite) + "\n";
+  }
+  return {{"network", problem.structure},
+          {"seed", problem.options.seed},
+          {"legality", legality_name(legality)},
+          {"slots", slots},
+          {"choices", hash_text(choices)},
+          {"target", problem.target},
+          {"minibatch", problem.options.minibatch},
+          {"images", hash_text(images)},
+          {"labels", m.labels}};
 }
 
 Minibatch fisher_minibatch(const Problem& problem) {

@@ -1,6 +1,8 @@
 // What is explored: a network, the space of its rewrites, and the images it is judged on.
 #pragma once
 
+#include <nlohmann/json.hpp>
+
 #include "autoschedule/space.h"
 #include "explore/explore_options.h"
 #include "explore/minibatch.h"
@@ -21,6 +23,9 @@ struct Problem {
 
 // Everything that bad input can make fail, before any work.
 Result<Problem> load_problem(Network network, const ExploreOptions& options);
+
+// Everything that verdicts depend on, as the first line of a state has it.
+nlohmann::ordered_json identity(const Problem& problem, Legality legality);
 
 // The first images of the minibatch, as Fisher Potential is scored on them.
 Minibatch fisher_minibatch(const Problem& problem);
