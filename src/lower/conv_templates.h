@@ -4,10 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "lower/algorithm.h"
 #include "lower/machine.h"
 #include "nest/nest.h"
 
 namespace emulsion {
+
+std::vector<std::string> steps_of(const std::vector<CostedSchedule>& schedules);
 
 // Which loop lies where around a tile. What is inside is read again for each iteration of what is
 // outside.
@@ -32,9 +35,39 @@ struct ConvTile {
 // The steps of a tile on a conv's unscheduled nest.
 std::string conv_steps(const Nest& nest, const ConvTile& tile);
 // Alternatives worth measuring (24 at most), default first.
-std::vector<std::string> conv_schedules(const Nest& nest, const Machine& machine);
+std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine);
 
 // The same for groups = ci = co, where vectors run over the channels g.
-std::vector<std::string> depthwise_schedules(const Nest& nest, const Machine& machine);
+std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine);
+
+// The integers of Winograd's template: `tiles` tiles and `channels` output channels are transformed
+// at a time, sums of `vectors` vectors of channels by `x` tiles stay in registers.
+struct WinogradTile {
+  int64_t tiles = 1, channels = 1;
+  int lanes = 1, vectors = 1, x = 1;
+};
+std::string winograd_steps(const Nest& products, const WinogradTile& tile);
+// For the nest of products (y: the places of a tile, x: tiles), of images `columns` tiles wide.
+std::vector<CostedSchedule> winograd_schedules(const Nest& products, int64_t columns,
+                                               const Machine& machine);
+
+// The narrowest vector that holds all channels, or the widest there is.
+int lanes_for(int64_t channels, int vector);
+// Below this many multiply-adds a kernel is over before other threads have started.
+inline constexpr int64_t k_parallel_multiplies = 1 << 20;
+
+// The text of a list of steps.
+class StepText {
+ public:
+  template <class... Args>
+  void add(fmt::format_string<Args...> format, Args&&... args) {
+    if (!text_.empty()) text_ += "; ";
+    text_ += fmt::format(format, std::forward<Args>(args)...);
+  }
+  std::string text() const { return text_; }
+
+ private:
+  std::string text_;
+};
 
 }  // namespace emulsion
