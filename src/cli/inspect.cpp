@@ -105,9 +105,9 @@ std::vector<LayerRow> layer_rows(const Network& network) {
       row.excluded = slot_exclusion(network, i);
       if (row.excluded.empty()) {
         for (const Steps& steps : rewrites_of(*conv, input)) {
-          const Result<Nest> nest = emulsion::apply(conv_nest(*conv, input), steps);
-          EMULSION_CHECK(nest.ok());
-          row.rewrites.push_back({to_text(steps), nest->multiplies()});
+          const Result<RewriteCost> cost = rewrite_cost(*conv, input, steps);
+          EMULSION_CHECK(cost.ok());
+          row.rewrites.push_back({to_text(steps), cost->multiplies});
         }
       }
     }

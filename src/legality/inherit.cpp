@@ -9,15 +9,13 @@
 #include "base/interrupt.h"
 #include "base/process.h"
 #include "base/random.h"
+#include "legality/image_blocks.h"
 #include "legality/inherit_sums.h"
 #include "legality/trained_network.h"
 #include "nest/rewrite.h"
 
 namespace emulsion {
 namespace {
-
-// Images are worked on in so many blocks: the units of the jackknife and of parallel work.
-constexpr int k_blocks = 8;
 
 // A rewrite of a slot's conv as a network of its own, from what the conv reads to what it makes.
 Result<Network> stand_in(const TrainedNetwork& trained, const TrainedSlot& slot, const Steps& steps,
@@ -45,22 +43,6 @@ struct Cell {
   int64_t bytes = 0;  // of its weights, and of these as packed for kernels
 };
 
-int64_t bytes_per_image(const Network& network) {
-  int64_t count = 0;
-  for (const Value& value : network.values) {
-    if (!value.shape.empty()) count += element_count(value.shape) / value.shape[0];
-  }
-  return 2 * count * static_cast<int64_t>(sizeof(float));  // and its gradient
-}
-
-// The largest divisor of a block whose tensors fit.
-int64_t batch_size(int64_t block, int64_t image_bytes, int64_t memory) {
-  for (int64_t batch = block; batch > 1; --batch) {
-    if (block % batch == 0 && batch * image_bytes <= memory) return batch;
-  }
-  return 1;
-}
-
 void add_uses(const Network& network, bool backward, std::vector<ConvUse>& uses) {
   for (const Layer& layer : network.layers) {
     const auto* conv = std::get_if<Conv>(&layer.op);
@@ -86,10 +68,10 @@ class TableMaker {
     TRY_OK(divide(network));
     TRY_OK(collect_cells());
     weights_ = own_weights(trained_.network);
-    block_sums_.assign(blocks_, std::vector<PlaceSums>(convs_.size()));
-    block_loss_.assign(blocks_, 0);
-    block_right_.assign(blocks_, 0);
-    cell_sums_.assign(cells_.size(), std::vector<CellSums>(blocks_));
+    block_sums_.assign(blocks_.blocks, std::vector<PlaceSums>(convs_.size()));
+    block_loss_.assign(blocks_.blocks, 0);
+    block_right_.assign(blocks_.blocks, 0);
+    cell_sums_.assign(cells_.size(), std::vector<CellSums>(blocks_.blocks));
     size_t first = 0;
     do {
       const size_t last = end_of_wave(first);
@@ -108,15 +90,9 @@ class TableMaker {
     if (!minibatch_.labels.empty() && static_cast<int64_t>(minibatch_.labels.size()) != count) {
       return error("{} images have {} labels", count, minibatch_.labels.size());
     }
-    blocks_ = static_cast<int>(std::min<int64_t>(k_blocks, count));
-    block_ = count / blocks_;
-    TRY(trained_, trained_network(network, convs_, block_));
-    const int64_t memory =
-        static_cast<int64_t>(options_.memory_bytes / 2) / std::clamp(options_.workers, 1, blocks_);
-    batch_ = batch_size(block_, bytes_per_image(trained_.network), memory);
-    if (batch_ != block_) {
-      TRY(trained_, trained_network(network, convs_, batch_));
-    }
+    TRY(trained_, trained_network(network, convs_, 1));
+    blocks_ = image_blocks(trained_.network, count, options_.workers, options_.memory_bytes / 2);
+    TRY(trained_, trained_network(network, convs_, blocks_.batch));
     Shape expected = trained_.network.shape(trained_.network.inputs[0]),
           got = minibatch_.images.shape;
     expected[0] = got[0];
@@ -170,7 +146,7 @@ class TableMaker {
       stand_ins[i].weights = own_weights(stand_ins[i].network);
       return ok();
     }));
-    const int all = blocks_;
+    const int all = blocks_.blocks;
     std::atomic<int> done = 0;
     std::mutex mutex;
     return in_parallel(all, [&](int block) -> Status {
@@ -187,9 +163,9 @@ class TableMaker {
   }
 
   Status run_block(int block, size_t first, const std::vector<StandIn>& stand_ins) {
-    for (int64_t from = 0; from < block_; from += batch_) {
+    for (int64_t from = 0; from < blocks_.block; from += blocks_.batch) {
       if (interrupted()) return Error{"interrupted", ExitCode::interrupted};
-      TRY_OK(run_batch(block, block * block_ + from, first, stand_ins));
+      TRY_OK(run_batch(block, block * blocks_.block + from, first, stand_ins));
     }
     return ok();
   }
@@ -229,16 +205,16 @@ class TableMaker {
   Array<float> images_from(int64_t first) const {
     Shape shape = minibatch_.images.shape;
     const int64_t size = element_count(shape) / shape[0];
-    shape[0] = batch_;
+    shape[0] = blocks_.batch;
     const float* begin = minibatch_.images.data.data() + first * size;
-    return to_array<float>(Tensor(shape, std::vector<float>(begin, begin + batch_ * size)));
+    return to_array<float>(Tensor(shape, std::vector<float>(begin, begin + blocks_.batch * size)));
   }
 
   // The given ones, or drawn from the softmax of the output.
   std::vector<int> labels_of(const Array<float>& logits, int64_t first) const {
     const int64_t classes = logits.shape[1];
     std::vector<int> labels;
-    for (int64_t n = 0; n < batch_; ++n) {
+    for (int64_t n = 0; n < blocks_.batch; ++n) {
       if (!minibatch_.labels.empty()) {
         labels.push_back(minibatch_.labels[first + n]);
         continue;
@@ -281,17 +257,18 @@ class TableMaker {
   };
   Scores scores_without(int without) const {
     Scores scores;
-    const double images = static_cast<double>(block_ * (blocks_ - (without >= 0 ? 1 : 0)));
+    const double images =
+        static_cast<double>(blocks_.block * (blocks_.blocks - (without >= 0 ? 1 : 0)));
     std::vector<PlaceSums> places(convs_.size());
     for (size_t s = 0; s < places.size(); ++s) {
-      for (int b = 0; b < blocks_; ++b) {
+      for (int b = 0; b < blocks_.blocks; ++b) {
         if (b != without) places[s] += block_sums_[b][s];
       }
       scores.energy += identity_energy(places[s]) / (2 * images);
     }
     for (size_t i = 0; i < cells_.size(); ++i) {
       CellSums sums;
-      for (int b = 0; b < blocks_; ++b) {
+      for (int b = 0; b < blocks_.blocks; ++b) {
         if (b != without) sums += cell_sums_[i][b];
       }
       const TrainedSlot& slot = trained_.slots[cells_[i].slot];
@@ -303,7 +280,7 @@ class TableMaker {
 
   Result<InheritTable> table() const {
     InheritTable table;
-    table.images = static_cast<int>(block_ * blocks_);
+    table.images = static_cast<int>(blocks_.images());
     table.labels_drawn = minibatch_.labels.empty();
     const Scores all = scores_without(-1);
     table.energy = all.energy;
@@ -315,13 +292,14 @@ class TableMaker {
                    all.energy == 0 ? "zero" : "not finite");
     }
     for (size_t s = 0; s < convs_.size(); ++s) {
-      table.scores[convs_[s]].assign(rewrites_[s]->size(), {0, std::vector<double>(blocks_, 0.0)});
+      table.scores[convs_[s]].assign(rewrites_[s]->size(),
+                                     {0, std::vector<double>(blocks_.blocks, 0.0)});
     }
     const auto score_of = [&](size_t cell) -> InheritScore& {
       return table.scores[convs_[cells_[cell].slot]][cells_[cell].choice];
     };
     for (size_t i = 0; i < cells_.size(); ++i) score_of(i).value = all.cells[i] / all.energy;
-    for (int b = 0; b < blocks_; ++b) {
+    for (int b = 0; b < blocks_.blocks; ++b) {
       const Scores part = scores_without(b);
       for (size_t i = 0; i < cells_.size(); ++i) {
         score_of(i).without_block[b] = part.cells[i] / part.energy;
@@ -337,8 +315,7 @@ class TableMaker {
   std::vector<const std::vector<Steps>*> rewrites_;  // by slot
   TrainedNetwork trained_;
   WeightSource<float> weights_;
-  int blocks_ = 1;
-  int64_t block_ = 1, batch_ = 1;  // images
+  ImageBlocks blocks_;
   std::vector<Cell> cells_;
   std::vector<std::vector<PlaceSums>> block_sums_;  // by block and slot
   std::vector<std::vector<CellSums>> cell_sums_;    // by cell and block

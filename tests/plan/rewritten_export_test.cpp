@@ -70,8 +70,8 @@ TEST(RewrittenExport, ThePlanOfTheRewrittenNetworkFitsTheFile) {
     for (const auto& [conv, steps] : rewrites) {
       plan.layers.push_back(
           {conv, "", shape_hint(simplified, conv_layers(simplified)[conv]), steps, {}});
-      const bool two = to_text(steps).starts_with("bottleneck");
-      plan.layers.back().kernels.assign(two ? 2 : 1, {"direct", ""});
+      const int convs = (*convs_after(simplified, rewrites))[conv];
+      plan.layers.back().kernels.assign(convs, {"direct", ""});
     }
     ASSERT_TRUE(check(plan, simplified).ok());
     const auto recalibrated = rewrite_on_data(network, rewrites, images);
