@@ -129,6 +129,9 @@ std::function<Status()> define_explore(CLI::App& app) {
       ->type_name("REGEX");
   app.add_option("--freeze", explore.freeze, "Leave the convs whose names match")
       ->type_name("REGEX");
+  app.add_option("--rewrites", explore.rewrites,
+                 "Take rewrites whose steps match, and no others, such as 'group|depthwise'")
+      ->type_name("REGEX");
   app.add_option("--records", options->records,
                  "File of measured times; default DIR/records.jsonl")
       ->type_name("FILE");

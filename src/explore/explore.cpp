@@ -1,10 +1,12 @@
 #include "explore/explore.h"
 
+#include <limits>
+
 #include "base/file.h"
 #include "explore/find_plans.h"
 #include "explore/losses.h"
 #include "explore/report_of.h"
-#include "legality/initial_weights.h"
+#include "explore/trained.h"
 
 namespace emulsion {
 namespace {
@@ -40,10 +42,6 @@ Result<Explored> explore(Network network, const ExploreOptions& options, KernelC
   TRY(const Strategy* const strategy, find_strategy(options.strategy));
   TRY(Problem problem, load_problem(std::move(network), options));
   TRY_OK(make_directory(options.output / "plans"));
-  const bool trained = options.trained.value_or(!looks_untrained(problem.network));
-  const Legality legality =
-      options.legality.value_or(trained ? Legality::inherit : Legality::fisher);
-
   TRY(Measurer measurer, Measurer::open(problem, cache, stopping));
   TRY_OK(measurer.time_kernels());
   TRY_OK(measurer.find_same_function());
@@ -51,6 +49,11 @@ Result<Explored> explore(Network network, const ExploreOptions& options, KernelC
     TRY_OK(answer(problem.minibatch, problem.network,
                   [&](const std::vector<Tensor>& inputs) { return measurer.run(inputs); }));
   }
+  KernelEngine engine(cache, problem.target);
+  std::optional<ZeroShotJudge> zero_shot;
+  TRY(const Trained trained, is_trained(problem, engine, cache.workers(), zero_shot));
+  const Legality legality =
+      options.legality.value_or(trained.yes ? Legality::inherit : Legality::fisher);
   TRY(ExplorationState state,
       ExplorationState::open(options.output / "state.jsonl", identity(problem, legality)));
   TRY(Judge judge,
@@ -58,11 +61,15 @@ Result<Explored> explore(Network network, const ExploreOptions& options, KernelC
   TRY_OK(judge.prepare());
   TRY(const Losses losses, emulsion::losses(problem, legality, cache, state));
 
-  PlanFinder finder(problem, legality, *strategy, losses.table, measurer, judge, stopping);
+  const double most_loss = losses.calibration ? losses.calibration->threshold
+                                              : std::numeric_limits<double>::infinity();
+  PlanFinder finder(problem, legality, *strategy, losses.table, most_loss, measurer, judge,
+                    stopping);
   Status status = finder.find();
   Details details;
   if (status.ok()) {
-    auto known = detail(problem, losses, judge, finder, stopping);
+    auto known = detail(problem, losses, judge, finder, engine, cache.workers(), zero_shot,
+                        stopping);
     if (known.ok()) {
       details = std::move(*known);
     } else {

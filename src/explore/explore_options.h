@@ -27,6 +27,7 @@ struct ExploreOptions {
   std::filesystem::path calibration;  // empty: none
   std::string target = "host";
   std::string slots, freeze;        // regular expressions; empty: the usual slots, none frozen
+  std::string rewrites;             // the same, of rewrites' texts; empty: all
   std::string strategy = "exact";   // a row of strategies()
   std::optional<Legality> legality;      // none: by whether the network is trained
   std::optional<bool> trained;           // none: told from its loss

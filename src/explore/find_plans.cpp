@@ -30,12 +30,13 @@ std::string wanted_name(double wanted) {
 }
 
 PlanFinder::PlanFinder(const Problem& problem, Legality legality, const Strategy& strategy,
-                       std::vector<std::vector<double>> losses, Measurer& measurer, Judge& judge,
-                       const Stopping& stopping)
+                       std::vector<std::vector<double>> losses, double most_loss,
+                       Measurer& measurer, Judge& judge, const Stopping& stopping)
     : problem_(problem),
       legality_(legality),
       strategy_(strategy),
       losses_(std::move(losses)),
+      most_loss_(most_loss),
       measurer_(measurer),
       judge_(judge),
       stopping_(stopping),
@@ -82,7 +83,7 @@ std::optional<PlanFinder::Pick> PlanFinder::pick(double most_ms,
     const double ms = table.ms(configuration), loss = table.loss(configuration);
     double log_ratio = 0;
     for (size_t s = 0; s < log_ratios.size(); ++s) log_ratio += log_ratios[s][configuration[s]];
-    if (log_ratio < k_guessed_legal) continue;
+    if (log_ratio < k_guessed_legal || loss > most_loss_) continue;
     if (!std::isfinite(ms) || (!fastest && ms > most_ms)) continue;
     const bool better = !best || (fastest ? ms < best_ms
                                           : loss < best_loss || (loss == best_loss && ms < best_ms));

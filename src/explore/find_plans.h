@@ -38,10 +38,10 @@ struct Rejection {
 
 class PlanFinder {
  public:
-  // losses: by slot, by choice. All references outlive it.
+  // losses: by slot, by choice; most_loss: the largest that is legal. All references outlive it.
   PlanFinder(const Problem& problem, Legality legality, const Strategy& strategy,
-             std::vector<std::vector<double>> losses, Measurer& measurer, Judge& judge,
-             const Stopping& stopping);
+             std::vector<std::vector<double>> losses, double most_loss, Measurer& measurer,
+             Judge& judge, const Stopping& stopping);
 
   // An error says why it stopped early; what was found until then stays.
   Status find();
@@ -74,6 +74,7 @@ class PlanFinder {
   const Legality legality_;
   const Strategy& strategy_;
   const std::vector<std::vector<double>> losses_;
+  const double most_loss_;
   Measurer& measurer_;
   Judge& judge_;
   const Stopping& stopping_;

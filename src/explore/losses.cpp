@@ -1,5 +1,6 @@
 #include "explore/losses.h"
 
+#include "base/file.h"
 #include "base/progress.h"
 
 namespace emulsion {
@@ -22,9 +23,51 @@ Result<InheritTable> predicted(const Problem& problem, KernelCache& cache) {
   options.computing = [&](int done, int all) {
     computing.update(done, fmt::format("of {}", all));
   };
-  Minibatch minibatch = problem.minibatch.minibatch;
-  if (problem.minibatch.answers_wanted) minibatch.labels.clear();  // drawn from the model's output
-  return inherit_table(problem.simplified, rewrites, minibatch, engine, options);
+  return inherit_table(problem.simplified, rewrites, inherit_minibatch(problem), engine, options);
+}
+
+// The configuration that a plan's rewrites are.
+Result<Configuration> configuration_of(const Problem& problem, const Plan& plan,
+                                       const std::string& file) {
+  const std::map<int, Steps> wanted = rewrites(plan);
+  Configuration configuration(problem.space.slots.size(), 0);
+  size_t found = 0;
+  for (size_t s = 0; s < configuration.size(); ++s) {
+    const SpaceSlot& slot = problem.space.slots[s];
+    const auto steps = wanted.find(slot.conv);
+    if (steps == wanted.end()) continue;
+    for (size_t k = 1; k < slot.choices.size(); ++k) {
+      if (slot.choices[k].rewrite == steps->second) configuration[s] = static_cast<int>(k);
+    }
+    found += configuration[s] > 0;
+  }
+  if (found < wanted.size()) {
+    return error("{}: {} of its {} rewrites are not in the space that is searched", file,
+                 wanted.size() - found, wanted.size());
+  }
+  return configuration;
+}
+
+Status add_calibration(const Problem& problem, Losses& losses) {
+  const std::filesystem::path& file = problem.options.calibration;
+  TRY(const std::string text, read_file(file));
+  TRY(const FineTunes fine_tunes, parse_fine_tunes(text, file.string()));
+  std::vector<ScoredFineTune> scored;
+  for (const FineTune& run : fine_tunes.runs) {
+    const std::filesystem::path path = file.parent_path() / run.plan;
+    TRY(const std::string plan_text, read_file(path));
+    TRY(const Plan plan, parse_plan(plan_text, path.string()));
+    const Status fits = check(plan, problem.simplified);
+    if (!fits.ok()) return fits.error().in(path.string());
+    TRY(const Configuration configuration, configuration_of(problem, plan, path.string()));
+    scored.push_back({inherit_score(problem, losses, configuration)->value, run.accuracy});
+  }
+  auto calibration = calibrate(scored, fine_tunes.original_accuracy, fine_tunes.tolerance);
+  if (!calibration.ok()) return calibration.error().in(file.string());
+  losses.calibration = *calibration;
+  losses.tolerance = fine_tunes.tolerance;
+  losses.fine_tunes = static_cast<int>(scored.size());
+  return ok();
 }
 
 }  // namespace
@@ -45,6 +88,7 @@ Result<Losses> losses(const Problem& problem, Legality legality, KernelCache& ca
         row.push_back(score.value);
       }
     }
+    if (!problem.options.calibration.empty()) TRY_OK(add_calibration(problem, result));
     return result;
   }
   result.name = "multiplies removed";
@@ -56,6 +100,12 @@ Result<Losses> losses(const Problem& problem, Legality legality, KernelCache& ca
     }
   }
   return result;
+}
+
+Minibatch inherit_minibatch(const Problem& problem) {
+  Minibatch minibatch = problem.minibatch.minibatch;
+  if (problem.minibatch.answers_wanted) minibatch.labels.clear();
+  return minibatch;
 }
 
 std::optional<InheritScore> inherit_score(const Problem& problem, const Losses& losses,

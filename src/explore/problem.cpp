@@ -16,13 +16,13 @@ Result<Problem> load_problem(Network network, const ExploreOptions& options) {
   problem.simplified = simplify(problem.network);
   problem.bare = without_weights(problem.simplified);
   problem.structure = structure_hash(problem.simplified);
-  TRY(problem.space, search_space(problem.simplified, options.slots, options.freeze));
+  TRY(problem.space, search_space(problem.simplified, options.slots, options.freeze, options.rewrites));
   if (problem.space.slots.empty()) {
     return Error{fmt::format("{}: no conv can be rewritten{} (`emulsion inspect` says why)",
                              options.model,
-                             options.slots.empty() && options.freeze.empty()
+                             options.slots.empty() && options.freeze.empty() && options.rewrites.empty()
                                  ? ""
-                                 : " of those that --slots and --freeze leave"),
+                                 : " of those that --slots, --freeze and --rewrites leave"),
                  ExitCode::answer_is_no};
   }
   TRY(problem.minibatch,

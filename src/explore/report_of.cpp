@@ -63,22 +63,33 @@ std::vector<PointReport> points_of(const Problem& problem, const Judge& judge,
   return points;
 }
 
-std::vector<std::string> notes_of(const Problem& problem, Legality legality, bool trained) {
-  std::vector<std::string> notes;
-  const bool told = !problem.options.trained.has_value();
-  if (told && !problem.options.legality) {
-    notes.push_back(trained ? "The network looks trained (--untrained overrides that)."
-                            : "The network looks untrained (--trained overrides that).");
+std::string calibration_note(const Losses& losses) {
+  if (!losses.calibration) {
+    return "Predicted loss is ranked, not calibrated: of two plans the one with less is likely to be "
+           "more accurate after a short fine-tune, by how much is not known. --calibrate takes the "
+           "accuracies of a few fine-tunes.";
   }
+  const Calibration& c = *losses.calibration;
+  std::string note = fmt::format(
+      "Calibrated by {} fine-tunes: a predicted loss of up to {:.3f} ({:.3f} to {:.3f} when one of "
+      "them is left out) is expected to cost no more than {:g} points of accuracy; {} of them "
+      "{} on the wrong side of that.",
+      losses.fine_tunes, c.threshold, c.low, c.high, 100 * losses.tolerance, c.wrong,
+      c.wrong == 1 ? "is" : "are");
+  for (const std::string& warning : c.warnings) note += " " + warning;
+  return note;
+}
+
+std::vector<std::string> notes_of(const Problem& problem, Legality legality,
+                                  const Trained& trained, const Losses& losses) {
+  std::vector<std::string> notes;
+  if (!problem.options.legality) notes.push_back(trained.sentence);
   switch (legality) {
     case Legality::none:
       notes.push_back("--legality none: no configuration was checked for capacity.");
       return notes;
     case Legality::inherit:
-      notes.push_back(
-          "Predicted loss is ranked, not calibrated: of two plans the one with less is likely to "
-          "be more accurate after a short fine-tune, by how much is not known. --calibrate takes "
-          "the accuracies of a few fine-tunes.");
+      notes.push_back(calibration_note(losses));
       break;
     case Legality::fisher:
     case Legality::paper:
@@ -94,16 +105,23 @@ std::vector<std::string> notes_of(const Problem& problem, Legality legality, boo
 }  // namespace
 
 Result<Details> detail(const Problem& problem, const Losses& losses, Judge& judge,
-                       const PlanFinder& finder, const Stopping& stopping) {
+                       const PlanFinder& finder, ConvEngine<float>& engine, int workers,
+                       std::optional<ZeroShotJudge>& zero_shot, const Stopping& stopping) {
   Details details;
   if (!losses.inherit) return details;
+  if (!zero_shot) {
+    TRY(ZeroShotJudge made, zero_shot_judge(problem, engine, workers));
+    zero_shot.emplace(std::move(made));
+  }
   Progress bar("judging the plans", static_cast<int64_t>(finder.plans().size()));
   for (const FoundPlan& plan : finder.plans()) {
     TRY_OK(stopping.check("every plan was judged"));
-    (void)problem;
     if (plan.wanted == 1) {
       details.fisher.push_back(std::nullopt);
+      details.zero_shot_loss.push_back(zero_shot->original().loss);
     } else {
+      TRY(const ZeroShot loss, zero_shot->judge(rewrites(problem.space, plan.configuration)));
+      details.zero_shot_loss.push_back(loss.loss);
       TRY(const Verdict verdict, judge.verdict(plan.configuration));
       details.fisher.push_back(verdict);
     }
@@ -112,7 +130,7 @@ Result<Details> detail(const Problem& problem, const Losses& losses, Judge& judg
   return details;
 }
 
-ExplorationReport report_of(const Problem& problem, Legality legality, bool trained,
+ExplorationReport report_of(const Problem& problem, Legality legality, const Trained& trained,
                             const Losses& losses, const Measurer& measurer, const Judge& judge,
                             const PlanFinder& finder, const Details& details) {
   const ExploreOptions& options = problem.options;
@@ -139,7 +157,7 @@ ExplorationReport report_of(const Problem& problem, Legality legality, bool trai
   report.default_ms = measurer.same_function_time().original_min_ms;
   report.folder = options.output.string();
   report.data = options.data;
-  report.notes = notes_of(problem, legality, trained);
+  report.notes = notes_of(problem, legality, trained, losses);
 
   SearchReport& search = report.search;
   search.strategy = options.strategy;
@@ -169,6 +187,7 @@ ExplorationReport report_of(const Problem& problem, Legality legality, bool trai
     if (i < details.fisher.size()) plan.fisher = details.fisher[i];
     if (const auto score = inherit_score(problem, losses, found.configuration)) {
       plan.inherit = InheritReport{score->value, score->standard_error(), std::nullopt};
+      if (i < details.zero_shot_loss.size()) plan.inherit->zero_shot_loss = details.zero_shot_loss[i];
     }
     plan.layers = layers_of(problem, measurer, table, found);
   }
