@@ -31,28 +31,27 @@ Result<Judge> Judge::create(const Problem& problem, LegalityRule rule, KernelCac
 
 Status Judge::prepare() {
   if (rule_ == LegalityRule::none) return ok();
-  TRY_OK(compile_kernels());
+  TRY_OK(compile_kernels({}, "compiling kernels for legality"));
   return score_original();
 }
 
-Status Judge::compile_kernels() {
-  std::map<int, std::vector<Steps>> rewrites;
-  for (const SpaceSlot& slot : problem_->space.slots) {
-    for (size_t k = 1; k < slot.choices.size(); ++k) {
-      rewrites[slot.conv].push_back(slot.choices[k].rewrite);
-    }
-  }
-  TRY(const std::vector<KernelSpec> specs,
-      training_kernels(training_, rewrites, problem_->target));
+// The kernels that scoring the original, and it with these rewrites, runs.
+Status Judge::compile_kernels(const std::map<int, Steps>& rewrites, const char* title) {
+  std::map<int, std::vector<Steps>> lists;
+  for (const auto& [conv, steps] : rewrites) lists[conv].push_back(steps);
+  TRY(std::vector<KernelSpec> specs, training_kernels(training_, lists, problem_->target));
+  std::erase_if(specs, [&](const KernelSpec& spec) {
+    return !compiled_.insert(kernel_name(spec)).second;
+  });
   const int total = static_cast<int>(specs.size());
-  Progress bar("compiling kernels for legality", total);
+  Progress bar(title, total);
   for (int first = 0; first < total; first += k_kernels_at_once) {
     TRY_OK(stopping_->check("kernels were compiled"));
     const int last = std::min(total, first + k_kernels_at_once);
     (void)cache_->compile({specs.begin() + first, specs.begin() + last},
                           [&](int done, int) { bar.update(first + done); });
   }
-  return stopping_->check("kernels were compiled");
+  return ok();
 }
 
 Result<double> Judge::log_score(const TrainingNetwork& network, int seed) {
@@ -106,8 +105,9 @@ std::optional<Verdict> Judge::known(const Configuration& configuration) const {
 
 Result<Verdict> Judge::verdict(const Configuration& configuration) {
   if (const auto before = known(configuration)) return *before;
-  TRY(const TrainingNetwork candidate,
-      rewritten(training_, rewrites(problem_->space, configuration)));
+  const std::map<int, Steps> changes = rewrites(problem_->space, configuration);
+  TRY_OK(compile_kernels(changes, "compiling kernels for a verdict"));
+  TRY(const TrainingNetwork candidate, rewritten(training_, changes));
   // One seed decides many candidates; those that it does not decide want most of the others, which
   // are scored several at a time.
   std::map<int, Result<double>> scores;

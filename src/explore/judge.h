@@ -2,6 +2,8 @@
 // judged again.
 #pragma once
 
+#include <set>
+
 #include "autoschedule/exploration_state.h"
 #include "explore/problem.h"
 #include "explore/stopping.h"
@@ -31,7 +33,7 @@ class Judge {
   Judge(const Problem& problem, LegalityRule rule, KernelCache& cache, ExplorationState& state,
         const Stopping& stopping)
       : problem_(&problem), rule_(rule), cache_(&cache), state_(&state), stopping_(&stopping) {}
-  Status compile_kernels();
+  Status compile_kernels(const std::map<int, Steps>& rewrites, const char* title);
   Status score_original();
   Result<double> log_score(const TrainingNetwork& network, int seed);
 
@@ -47,6 +49,7 @@ class Judge {
   std::unique_ptr<KernelEngine> engine_;
   std::unique_ptr<FisherJudge> screening_;  // made when it is first needed
   Reference reference_;
+  std::set<std::string> compiled_;  // names of scoring's kernels
 };
 
 }  // namespace emulsion
