@@ -94,7 +94,7 @@ Status activation_backward(LayerPass<T>& pass) {
   const Activation& activation = std::get<Activation>(pass.op);
   Array<T>& g = *pass.gradient;
   if (activation.kind == Activation::Kind::relu) {
-    relu_gradient(g.data.data(), pass.output->data.data(), element_count(g.shape));
+    relu_gradient(g.data.data(), pass.made->data.data(), element_count(g.shape));
   } else {
     const Array<T>& x = *pass.inputs[0];
     for_each_activated(activation, g.shape, [&](int64_t i, const Activation& a) {
