@@ -23,11 +23,13 @@ const AlgorithmRow* find_row(const std::string& algorithm);
 AlgorithmRow pointwise_row();
 AlgorithmRow depthwise_row();
 AlgorithmRow direct_row();
-// Every other op: elementwise.cpp, pool.cpp, dense.cpp, reduce.cpp, data_movement.cpp.
+// Every other op: elementwise.cpp, pool.cpp, dense.cpp, reduce.cpp,
+// normalize.cpp, data_movement.cpp.
 AlgorithmRow elementwise_row();
 AlgorithmRow pool_row();
 AlgorithmRow dense_row();
 AlgorithmRow reduce_row();
+AlgorithmRow normalize_row();
 AlgorithmRow softmax_row();
 AlgorithmRow move_row();
 
