@@ -40,10 +40,10 @@ Status explore_verb(const ExploreVerbOptions& verb) {
   (void)strategy;
   TRY(options.target, resolve_target(options.target));
   TRY_OK(check_runs_here(options.target));
-  TRY(Network network, load_network(verb));
+  TRY(const Network network, load_network(verb));
   TRY_OK(check_cache(verb));
   KernelCache cache = kernel_cache(verb);
-  TRY(const Explored explored, explore(std::move(network), options, cache));
+  TRY(const Explored explored, explore(network, options, cache));
   if (verb.json) {
     fmt::print("{}\n", to_json(explored.report).dump(1));
   } else {

@@ -37,10 +37,10 @@ Status write_files(const ExploreOptions& options, const ExplorationReport& repor
 
 }  // namespace
 
-Result<Explored> explore(Network network, const ExploreOptions& options, KernelCache& cache) {
+Result<Explored> explore(const Network& network, const ExploreOptions& options, KernelCache& cache) {
   const Stopping stopping(options.budget, options.output);
   TRY(const Strategy* const strategy, find_strategy(options.strategy));
-  TRY(Problem problem, load_problem(std::move(network), options));
+  TRY(Problem problem, load_problem(network, options));
   TRY_OK(make_directory(options.output / "plans"));
   TRY(Measurer measurer, Measurer::open(problem, cache, stopping));
   TRY_OK(measurer.time_kernels());

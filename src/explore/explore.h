@@ -15,6 +15,6 @@ struct Explored {
 };
 
 // An error: nothing was found out yet that could be reported.
-Result<Explored> explore(Network network, const ExploreOptions& options, KernelCache& cache);
+Result<Explored> explore(const Network& network, const ExploreOptions& options, KernelCache& cache);
 
 }  // namespace emulsion

@@ -8,10 +8,11 @@
 #include "simplify/simplify.h"
 
 namespace emulsion {
-Result<Problem> load_problem(Network network, const ExploreOptions& options) {
+Result<Problem> load_problem(const Network& network, const ExploreOptions& options) {
   Problem problem;
   problem.options = options;
-  problem.network = std::move(network);
+  // Convs are numbered as a plan numbers them.
+  problem.network = reform(network);
   TRY(problem.target, resolve_target(options.target));
   problem.simplified = simplify(problem.network);
   problem.bare = without_weights(problem.simplified);

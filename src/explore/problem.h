@@ -22,7 +22,7 @@ struct Problem {
 };
 
 // Everything that bad input can make fail, before any work.
-Result<Problem> load_problem(Network network, const ExploreOptions& options);
+Result<Problem> load_problem(const Network& network, const ExploreOptions& options);
 
 // Everything that verdicts depend on, as the first line of a state has it.
 nlohmann::ordered_json identity(const Problem& problem, Legality legality);

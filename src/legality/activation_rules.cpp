@@ -1,5 +1,6 @@
 // Activations in a training pass.
 #include <cmath>
+#include <numbers>
 
 #include "legality/channel_loops.h"
 #include "legality/training_ops.h"
@@ -45,6 +46,44 @@ ValueSlope<T> activate(const Activation& a, T x) {
       const T s = T(1) / (T(1) + std::exp(-x));
       return {x * s, s * (T(1) + x * (T(1) - s))};
     }
+    case Activation::Kind::gelu: {
+      const T share = (T(1) + std::erf(x * std::numbers::sqrt2_v<T> / 2)) / 2;
+      const T density =
+          std::exp(-x * x / 2) * std::numbers::inv_sqrtpi_v<T> / std::numbers::sqrt2_v<T>;
+      return {x * share, share + x * density};
+    }
+    case Activation::Kind::gelu_tanh: {
+      const T factor = std::sqrt(2 * std::numbers::inv_pi_v<T>), cubic = T(0.044715);
+      const T t = std::tanh(factor * (x + cubic * x * x * x));
+      const T inner = factor * (T(1) + 3 * cubic * x * x);
+      return {x * (T(1) + t) / 2, (T(1) + t + x * (T(1) - t * t) * inner) / 2};
+    }
+    case Activation::Kind::mish: {
+      const T s = T(1) / (T(1) + std::exp(-x));
+      const T t = std::tanh(std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x))));
+      return {x * t, t + x * (T(1) - t * t) * s};
+    }
+    case Activation::Kind::elu:
+      if (x >= 0) return {x, T(1)};
+      return {alpha * std::expm1(x), alpha * std::exp(x)};
+    case Activation::Kind::softplus:
+      return {std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x))), T(1) / (T(1) + std::exp(-x))};
+    case Activation::Kind::tanh: {
+      const T t = std::tanh(x);
+      return {t, T(1) - t * t};
+    }
+    case Activation::Kind::erf:
+      return {std::erf(x), 2 * std::numbers::inv_sqrtpi_v<T> * std::exp(-x * x)};
+    case Activation::Kind::exp:
+      return {std::exp(x), std::exp(x)};
+    case Activation::Kind::log:
+      return {std::log(x), T(1) / x};
+    case Activation::Kind::sqrt:
+      return {std::sqrt(x), T(0.5) / std::sqrt(x)};
+    case Activation::Kind::abs:
+      return {std::abs(x), x < 0 ? T(-1) : T(1)};
+    case Activation::Kind::power:
+      return {std::pow(x, alpha), alpha * std::pow(x, alpha - T(1))};
   }
   EMULSION_CHECK(false);
 }
@@ -94,7 +133,7 @@ Status activation_backward(LayerPass<T>& pass) {
   const Activation& activation = std::get<Activation>(pass.op);
   Array<T>& g = *pass.gradient;
   if (activation.kind == Activation::Kind::relu) {
-    relu_gradient(g.data.data(), pass.output->data.data(), element_count(g.shape));
+    relu_gradient(g.data.data(), pass.made->data.data(), element_count(g.shape));
   } else {
     const Array<T>& x = *pass.inputs[0];
     for_each_activated(activation, g.shape, [&](int64_t i, const Activation& a) {

@@ -1,4 +1,6 @@
 // Two operands with broadcasting, and constants, in a training pass.
+#include <cmath>
+
 #include "legality/channel_loops.h"
 #include "legality/training_ops.h"
 
@@ -28,6 +30,9 @@ double binary_slope(Binary::Kind kind, int operand, T u, T v) {
       return operand == 0 ? v : u;
     case Binary::Kind::div:
       return operand == 0 ? 1.0 / v : -double(u) / (double(v) * v);
+    case Binary::Kind::pow:
+      return operand == 0 ? double(v) * std::pow(double(u), double(v) - 1)
+                          : std::pow(double(u), double(v)) * std::log(double(u));
   }
   return 0;
 }
@@ -51,7 +56,7 @@ Status add_in_place(LayerPass<T>& pass) {
 
 Kept binary_keeps(const Op& op) {
   const Binary::Kind kind = std::get<Binary>(op).kind;
-  return {.inputs = kind == Binary::Kind::mul || kind == Binary::Kind::div};
+  return {.inputs = kind != Binary::Kind::add && kind != Binary::Kind::sub};
 }
 
 template <class T>
@@ -81,6 +86,8 @@ Status binary_forward(LayerPass<T>& pass) {
             return each([](T u, T v) { return u * v; });
           case Binary::Kind::div:
             return each([](T u, T v) { return u / v; });
+          case Binary::Kind::pow:
+            return each([](T u, T v) { return std::pow(u, v); });
         }
       });
   return ok();

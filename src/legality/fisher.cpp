@@ -48,10 +48,12 @@ Status check(const TrainingNetwork& network, const Shape& images, const std::vec
 template <class T>
 Result<FisherScore> fisher_score(const TrainingNetwork& network, const Array<T>& images,
                                  const std::vector<int>& labels, const WeightSource<T>& weights,
-                                 ConvEngine<T>& engine, double enough) {
+                                 ConvEngine<T>& engine, double enough,
+                                 const ScoredPrefix<T>& prefix) {
   TRY_OK(check(network, images.shape, labels));
   TrainingPass<T> pass(network.network, weights, engine);
   for (const ValueId value : network.slot_values) pass.observe(value);
+  if (prefix.pass) pass.start_from(*prefix.pass, prefix.layers);
   TRY_OK(pass.forward(images));
   FisherScore score;
   score.slots.resize(network.slots.size(), 0.0);
@@ -75,10 +77,10 @@ Result<FisherScore> fisher_score(const TrainingNetwork& network, const Array<T>&
 
 template Result<FisherScore> fisher_score(const TrainingNetwork&, const Array<float>&,
                                           const std::vector<int>&, const WeightSource<float>&,
-                                          ConvEngine<float>&, double);
+                                          ConvEngine<float>&, double, const ScoredPrefix<float>&);
 template Result<FisherScore> fisher_score(const TrainingNetwork&, const Array<double>&,
                                           const std::vector<int>&, const WeightSource<double>&,
-                                          ConvEngine<double>&, double);
+                                          ConvEngine<double>&, double, const ScoredPrefix<double>&);
 
 Result<FisherScore> fisher_score(const TrainingNetwork& network, const Minibatch& minibatch,
                                  uint64_t seed, ConvEngine<float>& engine) {

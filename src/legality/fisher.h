@@ -27,13 +27,22 @@ struct FisherScore {
   bool complete = true;       // false: it stopped at `enough`, slots before that are missing
 };
 
+// A forward pass of another network, all its slots observed, that agrees with the scored one in the
+// first so many layers and their weights.
+template <class T>
+struct ScoredPrefix {
+  const TrainingPass<T>* pass = nullptr;
+  int layers = 0;
+};
+
 // T: the type of every tensor, float or double; sums of statistics and scores are always double.
 // Stops as soon as the sum is past `enough`: no term is negative.
 template <class T>
 Result<FisherScore> fisher_score(const TrainingNetwork& network, const Array<T>& images,
                                  const std::vector<int>& labels, const WeightSource<T>& weights,
                                  ConvEngine<T>& engine,
-                                 double enough = std::numeric_limits<double>::infinity());
+                                 double enough = std::numeric_limits<double>::infinity(),
+                                 const ScoredPrefix<T>& prefix = {});
 
 // In float32 with this seed's initial weights.
 Result<FisherScore> fisher_score(const TrainingNetwork& network, const Minibatch& minibatch,

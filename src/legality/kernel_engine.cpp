@@ -1,6 +1,7 @@
 #include <set>
 
 #include "legality/conv_engine.h"
+#include "lower/algorithm.h"
 
 namespace emulsion {
 namespace {
@@ -25,6 +26,25 @@ Shape conv_output(const Conv& conv, const Shape& x) {
   return *shape;
 }
 
+// The fastest algorithm that works on the weights as they are. Winograd's is no choice: weights are
+// drawn anew for every pass, and transforming them costs more than it saves, and rounding errors
+// would be a hundred times the scores' tolerance.
+std::string algorithm_for(const KernelSpec& spec) {
+  std::string best;
+  double cycles = 0;
+  for (const char* name : {"pointwise", "depthwise", "direct"}) {
+    const Algorithm* algorithm = find_algorithm(name);
+    std::string reason;
+    if (!algorithm || !algorithm->applies(spec, &reason)) continue;
+    const double guess = algorithm->best_guess(spec).cycles;
+    if (best.empty() || guess < cycles) {
+      best = name;
+      cycles = guess;
+    }
+  }
+  return best;
+}
+
 // A conv without padding on this input.
 KernelSpec unpadded(const Conv& like, const Shape& weight, Extent2 stride, const Shape& input,
                     const std::string& target) {
@@ -38,6 +58,7 @@ KernelSpec unpadded(const Conv& like, const Shape& weight, Extent2 stride, const
   spec.output = channels_last(conv_output(conv, input));
   spec.op = std::move(conv);
   spec.target = target;
+  spec.algorithm = algorithm_for(spec);
   return spec;
 }
 

@@ -1,4 +1,4 @@
-// Batch norms, with the batch's statistics, and per-channel affines in a training pass.
+// Batch norms, with the batch's statistics, layer norms and per-channel affines in a training pass.
 #include <cmath>
 
 #include "legality/channel_loops.h"
@@ -28,6 +28,30 @@ void scale_channels(const Array<T>& x, const std::vector<float>& scale,
     const int64_t channel = i / inner % c;
     y.data[i] = a[channel] * x.data[i] + b[channel];
   }
+}
+
+// Strides of an operand without these axes, seen in the index space with them: 0 along them.
+std::vector<int64_t> group_strides(const std::vector<int>& axes, const Shape& shape) {
+  Shape groups = shape;
+  for (const int axis : axes) groups[axis] = 1;
+  std::vector<int64_t> strides = onnx_order_strides(groups);
+  for (const int axis : axes) strides[axis] = 0;
+  return strides;
+}
+
+// Calls visit(element, group) for every element, the group being those that share statistics.
+template <class F>
+void for_each_normalized(const Normalize& op, const Shape& shape, F visit) {
+  walk<2>(shape, {array_strides(shape), group_strides(op.axes, shape)},
+          [&](const auto& at, const auto& step, int64_t n) {
+            for (int64_t i = 0; i < n; ++i) visit(at[0] + i * step[0], at[1] + i * step[1]);
+          });
+}
+
+size_t group_size(const Normalize& op, const Shape& shape) {
+  size_t size = 1;
+  for (const int axis : op.axes) size *= static_cast<size_t>(shape[axis]);
+  return size;
 }
 
 }  // namespace
@@ -78,6 +102,49 @@ Status batch_norm_backward(LayerPass<T>& pass) {
   return ok();
 }
 
+// Statistics of each image, or part of one, in training as in evaluation.
+template <class T>
+Status normalize_forward(LayerPass<T>& pass) {
+  prepare_output(pass);
+  const Normalize& op = std::get<Normalize>(pass.op);
+  const Array<T>& x = *pass.inputs[0];
+  const size_t size = group_size(op, x.shape), groups = x.data.size() / size;
+  const double count = static_cast<double>(size);
+  std::vector<double> mean(groups, 0.0), inverse(groups, 0.0);
+  for_each_normalized(op, x.shape, [&](int64_t i, int64_t g) { mean[g] += x.data[i]; });
+  for (double& m : mean) m /= count;
+  for_each_normalized(op, x.shape, [&](int64_t i, int64_t g) {
+    const double d = x.data[i] - mean[g];
+    inverse[g] += d * d;
+  });
+  for (double& v : inverse) v = 1.0 / std::sqrt(v / count + op.epsilon);
+  for_each_normalized(op, x.shape, [&](int64_t i, int64_t g) {
+    pass.output->data[i] = static_cast<T>((x.data[i] - mean[g]) * inverse[g]);
+  });
+  *pass.saved = std::move(inverse);
+  return ok();
+}
+
+// As for a batch norm, y the output: dx = inverse (g - mean(g) - y mean(g y)).
+template <class T>
+Status normalize_backward(LayerPass<T>& pass) {
+  const Normalize& op = std::get<Normalize>(pass.op);
+  const Array<T>& y = *pass.made;
+  Array<T>& g = *pass.gradient;
+  const double count = static_cast<double>(group_size(op, y.shape));
+  std::vector<double> sum(pass.saved->size(), 0.0), dot(pass.saved->size(), 0.0);
+  for_each_normalized(op, y.shape, [&](int64_t i, int64_t k) {
+    sum[k] += g.data[i];
+    dot[k] += static_cast<double>(g.data[i]) * y.data[i];
+  });
+  for_each_normalized(op, y.shape, [&](int64_t i, int64_t k) {
+    g.data[i] = static_cast<T>((*pass.saved)[k] *
+                               (g.data[i] - sum[k] / count - y.data[i] * (dot[k] / count)));
+  });
+  pass.gradients[0] = std::move(g);
+  return ok();
+}
+
 template <class T>
 Status affine_forward(LayerPass<T>& pass) {
   const Affine& affine = std::get<Affine>(pass.op);
@@ -95,5 +162,6 @@ Status affine_backward(LayerPass<T>& pass) {
 
 EMULSION_TRAINING_OP(batch_norm)
 EMULSION_TRAINING_OP(affine)
+EMULSION_TRAINING_OP(normalize)
 
 }  // namespace emulsion

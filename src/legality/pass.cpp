@@ -25,7 +25,29 @@ TrainingPass<T>::TrainingPass(const Network& network, WeightSource<T> weights,
       weights_(network.layers.size()),
       saved_(network.layers.size()),
       observed_(network.values.size(), false),
-      kept_(network.values.size(), false) {}
+      kept_(network.values.size(), false),
+      taken_(network.values.size(), false) {}
+
+template <class T>
+void TrainingPass<T>::start_from(const TrainingPass& other, int layers) {
+  const std::vector<int> makers = producers(network_);
+  const auto has_what_is_read = [&](int count) {
+    for (size_t i = count; i < network_.layers.size(); ++i) {
+      for (const ValueId id : network_.layers[i].inputs) {
+        if (makers[id] >= 0 && makers[id] < count && other.value(id).empty()) return false;
+      }
+    }
+    return true;
+  };
+  while (layers > 0 && !has_what_is_read(layers)) --layers;
+  prefix_ = &other;
+  first_layer_ = layers;
+  for (int i = 0; i < layers; ++i) {
+    EMULSION_CHECK(network_.layers[i].output == other.network_.layers[i].output);
+    taken_[network_.layers[i].output] = true;
+    saved_[i] = other.saved_[i];
+  }
+}
 
 template <class T>
 Status TrainingPass<T>::forward(const Array<T>& images,
@@ -34,10 +56,16 @@ Status TrainingPass<T>::forward(const Array<T>& images,
   images_ = &images;
   for (int i = 0; i < static_cast<int>(network_.layers.size()); ++i) {
     const Layer& layer = network_.layers[i];
-    if (has_weights(layer.op)) weights_[i] = source_(i);
+    if (has_weights(layer.op) && (differentiated_[i] || i >= first_layer_)) {
+      weights_[i] = source_(i);
+    }
+    if (i < first_layer_) {
+      for (const ValueId input : layer.inputs) --reads_left_[input];
+      continue;
+    }
     LayerPass<T> pass = layer_pass(i);
     for (const ValueId input : layer.inputs) {
-      const bool last = reads_left_[input] == 1 && input != network_.inputs[0];
+      const bool last = reads_left_[input] == 1 && input != network_.inputs[0] && !taken_[input];
       pass.spare.push_back(last ? &values_[input] : nullptr);
     }
     TRY_OK(run(&TrainingRule<T>::forward, i, pass));
@@ -97,6 +125,7 @@ LayerPass<T> TrainingPass<T>::layer_pass(int layer) {
   LayerPass<T> pass{l.op, engine_, weights_[layer]};
   for (const ValueId input : l.inputs) pass.inputs.push_back(&value(input));
   pass.output = &values_[l.output];
+  pass.made = &value(l.output);
   pass.saved = &saved_[layer];
   return pass;
 }

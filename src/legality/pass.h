@@ -28,6 +28,11 @@ class TrainingPass {
   // Before forward: the value stays at hand until backward has gone past it.
   void keep(ValueId value) { kept_[value] = true; }
 
+  // Before forward: takes what another pass has found for the first `layers` layers, in which the
+  // two networks and their weights agree, instead of finding it again; fewer where that pass no
+  // longer has a value. It has gone forward only, with the same observed values, and outlives this.
+  void start_from(const TrainingPass& other, int layers);
+
   // edit may change each value as it is made.
   Status forward(const Array<T>& images,
                  const std::function<void(ValueId, Array<T>&)>& edit = nullptr);
@@ -40,7 +45,8 @@ class TrainingPass {
   Status backward(const std::function<Result<bool>(ValueId)>& seen);
 
   const Array<T>& value(ValueId id) const {
-    return id == network_.inputs[0] ? *images_ : values_[id];
+    if (id == network_.inputs[0]) return *images_;
+    return taken_[id] ? prefix_->values_[id] : values_[id];
   }
   const Array<T>& gradient(ValueId id) const { return gradients_[id]; }
   const Array<T>& output() const { return value(network_.outputs[0]); }
@@ -56,10 +62,13 @@ class TrainingPass {
   const WeightSource<T> source_;
   ConvEngine<T>& engine_;
   const Array<T>* images_ = nullptr;
+  const TrainingPass* prefix_ = nullptr;      // whose values are taken
+  int first_layer_ = 0;                       // the first that is not taken from there
   std::vector<Array<T>> values_, gradients_;  // by ValueId
   std::vector<LayerWeights<T>> weights_;      // by layer
   std::vector<std::vector<double>> saved_;    // by layer
   std::vector<bool> observed_, kept_;         // by ValueId
+  std::vector<bool> taken_;                   // by ValueId: from the prefix
   std::vector<bool> wanted_;          // by ValueId: has a gradient worth having (observed values,
                                       // and what depends on them)
   std::vector<bool> differentiated_;  // by layer: backward goes through it

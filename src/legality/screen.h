@@ -66,12 +66,14 @@ class FisherJudge {
     double value = 0;
     bool at_least = false;
   };
-  class WeightCache;
-  Result<LogScore> log_score(const TrainingNetwork& network, int seed, double enough,
-                             WeightCache* cache) const;
-  Status score_reference(const TrainingNetwork& network, Reference& reference,
-                         WeightCache* cache) const;
-  Result<Screening> screen_one(const Rewrites& rewrites, WeightCache& cache) const;
+  class Shared;  // what candidates have in common while they are screened
+  Result<LogScore> log_score(const TrainingNetwork& network, int seed) const;
+  Result<LogScore> log_score(const TrainingNetwork& network, double enough,
+                             const WeightSource<float>& weights,
+                             const ScoredPrefix<float>& prefix) const;
+  uint64_t weights_seed(int seed) const;
+  Status score_reference(const TrainingNetwork& network, Reference& reference) const;
+  Result<Screening> screen_one(const Rewrites& rewrites, Shared& shared) const;
   Status in_parallel(int count, const std::function<Status(int)>& job) const;
 
   const Minibatch* minibatch_;

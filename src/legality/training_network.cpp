@@ -31,7 +31,7 @@ bool lacks_norm(const Network& network, const std::vector<std::vector<int>>& rea
     for (const int reader : readers[id]) {
       const Layer& layer = network.layers[reader];
       const Op& op = layer.op;
-      if (std::holds_alternative<BatchNorm>(op)) continue;
+      if (std::holds_alternative<BatchNorm>(op) || std::holds_alternative<Normalize>(op)) continue;
       if (std::holds_alternative<Conv>(op) && !biased) continue;
       if (std::holds_alternative<Activation>(op) || std::holds_alternative<Binary>(op) ||
           std::holds_alternative<Affine>(op) || std::holds_alternative<Softmax>(op)) {

@@ -10,6 +10,9 @@ namespace {
 Kept keep_nothing(const Op&) {
   return {};
 }
+Kept keep_output(const Op&) {
+  return {.output = true};
+}
 Kept keep_inputs(const Op&) {
   return {.inputs = true};
 }
@@ -23,6 +26,7 @@ const TrainingRule<T>* training_rule(const Op& op) {
       {"dense", keep_nothing, dense_forward<T>, dense_backward<T>},
       {"batch_norm", keep_inputs, batch_norm_forward<T>, batch_norm_backward<T>},
       {"affine", keep_nothing, affine_forward<T>, affine_backward<T>},
+      {"normalize", keep_output, normalize_forward<T>, normalize_backward<T>},
       {"activation", activation_keeps, activation_forward<T>, activation_backward<T>},
       {"binary", binary_keeps, binary_forward<T>, binary_backward<T>},
       {"literal", keep_nothing, literal_forward<T>, literal_backward<T>},

@@ -23,7 +23,8 @@ struct LayerPass {
   const LayerWeights<T>& weights;       // convs and dense layers; empty for others
   std::vector<const Array<T>*> inputs;  // data only where kept; shapes always
   std::vector<Array<T>*> spare;         // forward: an input that nothing else reads, or null
-  Array<T>* output = nullptr;           // forward writes it; backward reads it where kept
+  Array<T>* output = nullptr;           // forward writes it
+  const Array<T>* made = nullptr;       // backward: the output, where kept
   std::vector<double>* saved =
       nullptr;                      // from forward to backward: statistics, positions of maxima
   Array<T>* gradient = nullptr;     // backward: of the output; it may be taken

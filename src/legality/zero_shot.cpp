@@ -253,19 +253,16 @@ class ZeroShotJudge::State {
     TRY(TrainingNetwork plain, plain_network(network, blocks.batch));
     plain_ = std::move(plain.network);
     convs_ = std::move(plain.convs);
-    // A rewritten network's values are found again by their names.
-    for (size_t id = 0; id < plain_.values.size(); ++id) {
-      plain_.values[id].name = fmt::format("value {}", id);
-    }
     TRY_OK(take_images(minibatch, blocks));
     TRY_OK(check_weights());
     return run_original(minibatch);
   }
 
   Result<ZeroShot> judge(const std::map<int, Steps>& rewrites) {
-    TRY(const Network changed, apply_rewrites(plain_, rewrites));
+    std::vector<int> came_from;
+    TRY(const Network changed, apply_rewrites(plain_, rewrites, &came_from));
+    TRY(const Treatment treatment, treatment_of(changed, came_from, rewrites));
     TRY_OK(compile(changed));
-    const Treatment treatment = treatment_of(changed, rewrites);
     const std::vector<LayerWeights<float>> weights = weights_of(changed);
     ForwardPass pass(changed, weights, engine_, options_.workers);
     TRY(const Batches logits, pass.run(images_, treatment));
@@ -352,27 +349,30 @@ class ZeroShotJudge::State {
     return ok();
   }
 
-  Treatment treatment_of(const Network& changed, const std::map<int, Steps>& rewrites) const {
-    std::map<std::string, int> makers;  // by a value's name: the original's layer
-    for (size_t i = 0; i < plain_.layers.size(); ++i) {
-      makers[plain_.values[plain_.layers[i].output].name] = static_cast<int>(i);
-    }
+  // came_from: by layer of the changed network, the layer of the plain one that it is or replaces.
+  Result<Treatment> treatment_of(const Network& changed, const std::vector<int>& came_from,
+                                 const std::map<int, Steps>& rewrites) const {
     Treatment treatment;
     treatment.renewed.assign(changed.layers.size(), false);
     std::vector<bool> differs(changed.values.size(), false);
     for (size_t i = 0; i < changed.layers.size(); ++i) {
       const Layer& layer = changed.layers[i];
+      const int source = came_from[i];
       bool any = false;
       for (const ValueId id : layer.inputs) any = any || differs[id];
-      const auto maker = makers.find(changed.values[layer.output].name);
-      const bool replaced = maker == makers.end() || (convs_[maker->second] >= 0 &&
-                                                      rewrites.contains(convs_[maker->second]));
+      const bool replaced = convs_[source] >= 0 && rewrites.contains(convs_[source]);
       differs[layer.output] = any || replaced;
       treatment.renewed[i] = any && std::holds_alternative<BatchNorm>(layer.op);
-      if (!replaced || maker == makers.end()) continue;
-      if (const auto bare = bare_.find(maker->second); bare != bare_.end()) {
-        treatment.given[static_cast<int>(i)] = bare->second;
+      const bool last = i + 1 == came_from.size() || came_from[i + 1] != source;
+      const auto bare = bare_.find(source);
+      if (!replaced || !last || bare == bare_.end()) continue;
+      if (static_cast<int64_t>(bare->second.mean.size()) != changed.shape(layer.output)[1]) {
+        return error(
+            "conv {}: its batch norm is folded away, and it now has other channels; judge the "
+            "network as it was before its norms were folded",
+            layer.name);
       }
+      treatment.given[static_cast<int>(i)] = bare->second;
     }
     return treatment;
   }

@@ -29,9 +29,18 @@ InheritTable table_of(const TrainedResnet& net, const std::vector<std::string>& 
   return table.ok() ? *table : InheritTable{};
 }
 
-const std::vector<std::string> k_specs = {"group 2",         "group 4",
-                                          "depthwise",       "bottleneck co 2",
-                                          "bottleneck co 4", "group 2; bottleneck co 2"};
+const std::vector<std::string> k_specs = {
+    "group 2",
+    "group 4",
+    "depthwise",
+    "bottleneck co 2",
+    "bottleneck co 4",
+    "group 2; bottleneck co 2",
+    "bottleneck ci 2",
+    "split co 2; group[0] 2; group[1] 4",
+    "unroll co 4; group[1] 2",
+    "split y 2; group[1] 2",
+    "interchange co y; bottleneck y 2; interchange co x; bottleneck x 2"};
 
 TEST(Inherit, AgreesWithPyTorchOnATrainedNetwork) {
   const TrainedResnet net = trained_resnet();
@@ -50,16 +59,19 @@ TEST(Inherit, AgreesWithPyTorchOnATrainedNetwork) {
 }
 
 // The norm's own scale and shift are gone then; its output's mean and variance on these images
-// stand for them, which differ from the running statistics a little.
+// stand for them, which differ from the running statistics a little. (Bottlenecks are left out: the
+// singular vectors of a scaled weight are others.)
 TEST(Inherit, FoldedBatchNormsGiveNearlyTheSame) {
+  const std::vector<std::string> slices = {"group 2", "group 4", "depthwise",
+                                           "split co 2; group[0] 2; group[1] 4"};
   const TrainedResnet net = trained_resnet(), folded = trained_resnet(true);
-  const InheritTable a = table_of(net, k_specs, net.minibatch);
-  const InheritTable b = table_of(folded, k_specs, net.minibatch);
+  const InheritTable a = table_of(net, slices, net.minibatch);
+  const InheritTable b = table_of(folded, slices, net.minibatch);
   EXPECT_NEAR(b.energy / a.energy, 1, 1e-4);
   for (const auto& [slot, scores] : a.scores) {
     for (size_t k = 0; k < scores.size(); ++k) {
-      EXPECT_NEAR(b.scores.at(slot)[k].value / scores[k].value, 1, 0.35)
-          << slot << " " << k_specs[k];
+      EXPECT_NEAR(b.scores.at(slot)[k].value / scores[k].value, 1, 0.25)
+          << slot << " " << slices[k];
     }
   }
 }

@@ -16,9 +16,13 @@ from torch.nn import functional as F
 IMAGES, SIZE, CLASSES = 64, 8, 4
 CONVS = ["stem", "a1", "a2", "b1", "b2", "short"]
 SLOTS = {"a1": 1, "a2": 2, "b1": 3, "b2": 4}
-SPECS = ["group 2", "group 4", "depthwise", "bottleneck co 2", "bottleneck co 4", "group 2; bottleneck co 2"]
+SPLIT, UNROLL, ROWS = "split co 2; group[0] 2; group[1] 4", "unroll co 4; group[1] 2", "split y 2; group[1] 2"
+SPATIAL = "interchange co y; bottleneck y 2; interchange co x; bottleneck x 2"
+SPECS = ["group 2", "group 4", "depthwise", "bottleneck co 2", "bottleneck co 4", "group 2; bottleneck co 2",
+         "bottleneck ci 2", SPLIT, UNROLL, ROWS, SPATIAL]
 MIXED = [{"a1": "group 2"}, {"a1": "depthwise", "b2": "bottleneck co 4"},
-         {slot: "group 4" for slot in SLOTS}]
+         {slot: "group 4" for slot in SLOTS},
+         {"a2": SPLIT, "b1": SPATIAL, "b2": ROWS}]
 
 
 class Net(nn.Module):
@@ -90,6 +94,19 @@ def rewritten(net, name, spec, x):
     if spec in ("depthwise", "group 2", "group 4"):
         groups = np.gcd(*w.shape[:2]) if spec == "depthwise" else int(spec.split()[1])
         return grouped(x, w, int(groups), stride)[0]
+    if spec == "bottleneck ci 2":
+        return F.conv2d(x, narrowed(w.transpose(0, 1), 2).transpose(0, 1), None, stride, pad)
+    if spec == SPLIT:
+        half = len(w) // 2
+        return torch.cat([grouped(x, w[:half], 2, stride)[0], grouped(x, w[half:], 4, stride)[0]], 1)
+    if spec == UNROLL:
+        return torch.cat([F.conv2d(x, w[:4], None, stride, pad), grouped(x[:, 4:], w[4:, 4:], 2, stride)[0]], 1)
+    if spec == ROWS:
+        top, bottom = x.chunk(2, 2)
+        return torch.cat([F.conv2d(top, w, None, stride, pad), grouped(bottom, w, 2, stride)[0]], 2)
+    if spec == SPATIAL:
+        coarse = F.conv2d(x, w, None, tuple(2 * s for s in stride), pad)
+        return F.interpolate(coarse, scale_factor=2, mode="nearest")
     if spec.startswith("bottleneck"):
         return F.conv2d(x, narrowed(w, int(spec.split()[2])), None, stride, pad)
     assert spec == "group 2; bottleneck co 2"
