@@ -92,9 +92,10 @@ double expected_cycles(const Nest& nest, const WinogradTile& tile, const Machine
       places * (channel_tiles * (channels * (first + blocks * (passes - 1) * again) +
                                  blocks * passes * 2 * sums) +
                 blocks * slab_loads * slab_lines * k_line);
-  const int64_t scratch = scratch_bytes(nest, tile);
-  const double place_cycles = (scratch > machine.l1_bytes ? k_beyond_l1 : 0) +
-                              (!resident && scratch > machine.l2_bytes / 4 ? k_driven_out : 0);
+  const int64_t product_bytes = 4 * nest.y * tile.tiles * padded_channels(tile);
+  const double place_cycles =
+      (scratch_bytes(nest, tile) > machine.l1_bytes ? k_beyond_l1 : 0) +
+      (!resident && product_bytes > machine.l2_bytes / 6 ? k_driven_out : 0);
   const auto tiles = blocks * static_cast<double>(tile.tiles);
   const double input = tiles * places * (k_input + place_cycles) *
                        static_cast<double>(divide_up(nest.ci, machine.vector));
