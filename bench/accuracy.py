@@ -18,8 +18,8 @@ import sys
 
 import numpy as np
 
-from accuracy_plans import choose_plans, slots, write_plan
-from workers import ROOT, Worker, emulsion, our_command, ratio, take_turns, write_input
+from accuracy_plans import choose_plans, plan_worker, slots, write_plan
+from workers import ROOT, emulsion, ratio, take_turns
 
 
 def say(text):
@@ -71,14 +71,10 @@ def time_plans(model, plans, folder, options):
     known = json.loads(result.read_text()) if result.exists() else {}
     if set(known) == set(plans):
         return known
-    core = sorted(os.sched_getaffinity(0))[:1]
-    given, workers = write_input(model, folder / "input.raw"), []
+    workers = []
     for name, plan in plans.items():
         say(f"compiling {name}")
-        identifier = "plan_" + name.replace(".", "_")
-        command = our_command(model, identifier, folder / "libraries", ["--plan", plan])
-        output = folder / f"{identifier}.output"
-        workers.append(Worker(name, [*command, 1, given, output], core, output))
+        workers.append(plan_worker(name, model, plan, folder))
     take_turns(workers, options.rounds, 0.1, "timing plans")
     times = {w.name: w.record() for w in workers}
     result.write_text(json.dumps(times))
@@ -140,8 +136,8 @@ def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=16, help="channels of the first stage (full: 64)")
     parser.add_argument("--blocks", type=int, nargs=4, default=[3, 4, 6, 3], help="of each stage")
-    parser.add_argument("--images", type=int, default=8000, help="to train on; half as many to test on")
-    parser.add_argument("--noise", type=float, default=0.25, help="of the pixels: how hard the task is")
+    parser.add_argument("--images", type=int, default=10000, help="to train on; half as many to test on")
+    parser.add_argument("--noise", type=float, default=0.15, help="of the pixels: how hard the task is")
     parser.add_argument("--epochs", type=int, default=20, help="of the original")
     parser.add_argument("--tune-epochs", type=int, help="of each plan; default: a tenth of the original's")
     parser.add_argument("--rate", type=float, default=0.1, help="learning rate of the original")
@@ -162,7 +158,7 @@ def parse_options():
     parser.add_argument("--out", type=pathlib.Path, help="where results go; default bench/results, or the folder")
     options = parser.parse_args()
     if options.quick:
-        options.blocks, options.images, options.epochs = [1, 1, 1, 1], 2000, 10
+        options.blocks, options.images, options.epochs, options.noise = [1, 1, 1, 1], 4000, 10, 0.1
         options.speedups, options.seeds, options.configs, options.rounds = [1.5], 2, 30, 5
     options.tune_epochs = options.tune_epochs or max(1, options.epochs // 10)
     options.folder = options.folder or ROOT / "build" / ("accuracy-quick" if options.quick else "accuracy")

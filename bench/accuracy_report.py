@@ -105,13 +105,13 @@ def correlation_table(found):
     return "\n".join(lines)
 
 
-def limits(options, plans, missing):
+def limits(options, plans, missing, original_accuracy):
+    spread = 100 * np.sqrt(original_accuracy * (1 - original_accuracy) / max(256, options.images // 2))
     counted = len(distinct_plans(plans))
-    lines = [f"One task, procedural and easy, one trained network (blocks {' '.join(map(str, options.blocks))}, width "
+    lines = [f"One procedural task, one trained network (blocks {' '.join(map(str, options.blocks))}, width "
              f"{options.width}); {options.images} images to train on; it says nothing about ImageNet.",
              f"{options.seeds} seeds of the fine-tune and one of the original: the intervals of accuracy do not hold the "
-             "luck of the original's training, and the standard error of the test set is about "
-             f"{100 * np.sqrt(0.25 * 0.2 / max(1, options.images // 2)):.1f} points at 95 % accuracy.",
+             f"luck of the original's training, and the test set alone has a standard error of {spread:.1f} points.",
              f"Rank correlations are over {counted} distinct plans, some of them chosen by the very predictor that is "
              "correlated, and their intervals are wide; --variants N adds plans that are chosen at random.",
              "Times are those of this narrow network: at full width rewrites gain more."]
@@ -134,11 +134,10 @@ def write_report(plans, missing, original_accuracy, options):
                 for key, value in vars(options).items() if key not in ("folder", "out")}
     report = {"format": "emulsion-bench-accuracy-1", "cpu": cpu_name(), "options": settings,
               "original_accuracy": original_accuracy, "plans": plans, "missing": missing, "correlations": found}
-    text = (f"Plans chosen in several ways, fine-tuned from inherited weights for {options.tune_epochs} epochs after "
-            f"{options.epochs} of the original ({100 * original_accuracy:.2f} % before it was tuned on); the original is "
-            f"tuned alike. Mean of {options.seeds} seeds. Times: one thread of {cpu_name()}, all plans in turns; multiplies as a "
+    text = (f"Plans chosen in several ways, fine-tuned from inherited weights for {options.tune_epochs} epoch(s) after "
+            f"{options.epochs} of the original, which reached {100 * original_accuracy:.2f} % and is tuned on alike. Mean of {options.seeds} seeds. Times: one thread of {cpu_name()}, all plans in turns; multiplies as a "
             f"part of the original's.\n\n{plan_table(plans)}\n\n{correlation_table(found)}\n\nLimits:\n\n"
-            f"{limits(options, plans, missing)}\n")
+            f"{limits(options, plans, missing, original_accuracy)}\n")
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "accuracy.json").write_text(json.dumps(report, indent=1) + "\n")
     (options.out / "accuracy.md").write_text(text)
