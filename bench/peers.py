@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 import sys
 
 from machine import cpu_features, cpu_name, has_bf16, two_core_speedup
@@ -28,13 +29,15 @@ def our_networks():
 
 
 def torchvision_networks():
-    """Names that torchvision_models.py beside this file exports with export(name, path)."""
+    """Those that torchvision_networks.py beside this file exports and `emulsion model` has not."""
     try:
-        import torchvision_models
+        import torchvision_networks as exporter
+        import torchvision  # noqa: F401
     except ImportError as missing:
         print(f"torchvision's networks are left out: {missing}", file=sys.stderr)
         return []
-    return list(torchvision_models.NAMES)
+    ours = our_networks()
+    return [name for name in exporter.names() if name not in ours]
 
 
 def model_file(network, folder):
@@ -42,16 +45,31 @@ def model_file(network, folder):
     if not model.exists():
         if network in our_networks():
             emulsion("model", network, "-o", model)
-        else:
-            import torchvision_models
+        elif network in torchvision_networks():
+            import torchvision_networks as exporter
 
-            torchvision_models.export(network, model)
+            exporter.export(network, model)
+        else:
+            raise RuntimeError("no such network in `emulsion model --list` or torchvision")
     return model
+
+
+def remove_files(network, folder):
+    """What measuring a network left: all of torchvision's together would be tens of GB."""
+    name = c_name(network)
+    shutil.rmtree(folder / name, ignore_errors=True)
+    for file in [*folder.glob(f"{network}.*"), *folder.glob(f"{name}.*")]:
+        if file.is_file():
+            file.unlink()
+
+
+def c_name(network):
+    return network.replace("-", "_").replace(".", "_")
 
 
 def start_workers(network, threads, cores, options):
     """Ours and every peer that works, and what was wrong with the others."""
-    model, name = model_file(network, options.folder), network.replace("-", "_").replace(".", "_")
+    model, name = model_file(network, options.folder), c_name(network)
     given = write_input(model, options.folder / f"{name}.input")
     ours = our_command(model, name, options.folder, ["--budget", options.budget, "--threads", threads])
     commands = {"emulsion": ours}
@@ -160,6 +178,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.3, help="each engine, each round")
     parser.add_argument("--budget", type=float, default=0, help="seconds that compile may measure schedules")
+    parser.add_argument("--keep", action="store_true", help="with --all: keep models and libraries")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build" / "bench", help="models, libraries")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "bench" / "results", help="where results go")
     options = parser.parse_args()
@@ -177,11 +196,13 @@ def main():
                 continue
             try:
                 results.append(measure(network, threads, cores[:threads], options))
-            except RuntimeError as problem:
+            except (RuntimeError, OSError, ValueError) as problem:
                 failed.append(f"{network}, {threads} thread(s): {problem}")
                 print(failed[-1], file=sys.stderr)
                 continue
             text = write_report(results, scaling, options)
+        if options.all and not options.keep:
+            remove_files(network, options.folder)
     if results:
         print(text)
     sys.exit("\n".join(failed) if failed else 0)
