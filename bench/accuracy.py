@@ -158,7 +158,7 @@ def parse_options():
     parser.add_argument("--out", type=pathlib.Path, help="where results go; default bench/results, or the folder")
     options = parser.parse_args()
     if options.quick:
-        options.blocks, options.images, options.epochs, options.noise = [1, 1, 1, 1], 4000, 10, 0.1
+        options.blocks, options.images, options.epochs, options.noise = [1, 1, 1, 1], 3000, 10, 0.05
         options.speedups, options.seeds, options.configs, options.rounds = [1.5], 2, 30, 5
     options.tune_epochs = options.tune_epochs or max(1, options.epochs // 10)
     options.folder = options.folder or ROOT / "build" / ("accuracy-quick" if options.quick else "accuracy")

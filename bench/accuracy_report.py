@@ -114,7 +114,7 @@ def limits(options, plans, missing, original_accuracy):
              f"luck of the original's training, and the test set alone has a standard error of {spread:.1f} points.",
              f"Rank correlations are over {counted} distinct plans, some of them chosen by the very predictor that is "
              "correlated, and their intervals are wide; --variants N adds plans that are chosen at random.",
-             "Times are those of this narrow network: at full width rewrites gain more."]
+             "Times and speed-ups are those of this narrow network; at full width they are others."]
     lines += [f"Missing: {name}: {why}." for name, why in missing.items()]
     return "\n".join(f"- {line}" for line in lines)
 

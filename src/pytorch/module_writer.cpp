@@ -169,14 +169,13 @@ Status ModuleWriter::finish(const std::string& expression,
     assign(expression);
     return ok();
   }
-  TRY(const std::string y,
-      activated(*activation, expression, output_shape().size(), name_ + "_act"));
+  TRY(const std::string y, activated(*activation, expression, name_ + "_act"));
   assign(y);
   return ok();
 }
 
 // name: of the module, where the activation is one.
-Result<std::string> ModuleWriter::activated(const Activation& a, const std::string& x, size_t,
+Result<std::string> ModuleWriter::activated(const Activation& a, const std::string& x,
                                             const std::string& name) {
   const auto module = [&](const std::string& constructor) {
     add_module(name, constructor);
@@ -228,7 +227,7 @@ Status ModuleWriter::write(const Conv& conv) {
     TRY(x, affine(x, conv.prologue.scale, conv.prologue.shift, name_ + "_scale"));
   }
   if (conv.prologue.activation) {
-    TRY(x, activated(*conv.prologue.activation, x, 4, name_ + "_pre"));
+    TRY(x, activated(*conv.prologue.activation, x, name_ + "_pre"));
   }
   const Shape& w = conv.weight->shape;
   Extent2 pad{conv.pad[0], conv.pad[1]};
@@ -279,7 +278,7 @@ Status ModuleWriter::write(const Affine& op) {
 }
 
 Status ModuleWriter::write(const Activation& activation) {
-  TRY(const std::string y, activated(activation, input(), input_shape().size(), name_));
+  TRY(const std::string y, activated(activation, input(), name_));
   assign(y);
   return ok();
 }

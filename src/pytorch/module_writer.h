@@ -29,13 +29,12 @@ class ModuleWriter {
   void choose_variables();
   std::string input(size_t i = 0) const { return variables_[layer_->inputs[i]]; }
   const Shape& input_shape(size_t i = 0) const { return network_.shape(layer_->inputs[i]); }
-  const Shape& output_shape() const { return network_.shape(layer_->output); }
 
   void add_module(const std::string& name, const std::string& constructor);
   Status add_array(const std::string& name, const char* what, const Constant& value);
   void assign(const std::string& expression);
   Status finish(const std::string& expression, const std::optional<Activation>& activation);
-  Result<std::string> activated(const Activation& activation, const std::string& x, size_t rank,
+  Result<std::string> activated(const Activation& activation, const std::string& x,
                                 const std::string& name);
   Result<std::string> affine(const std::string& x, const Constant& scale, const Constant& shift,
                              const std::string& name);
