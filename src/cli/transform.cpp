@@ -57,7 +57,9 @@ Status transform(const TransformOptions& options) {
   const fs::path output = options.output;
   fs::path plan_output = output;
   plan_output.replace_extension(".plan.json");
-  TRY(const Network network, load_network(options));
+  // Convs are numbered as a plan numbers them.
+  TRY(const Network imported, load_network(options));
+  const Network network = reform(imported);
   TRY(const Plan plan, load_plan(options.plan, network));
   TRY_OK(check_writable(output));
   TRY_OK(check_writable(plan_output));

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numbers>
 
 namespace emulsion {
 namespace {
@@ -197,6 +198,44 @@ ValueSlope<T> activate(const Activation& a, T x) {
       const T s = T(1) / (T(1) + std::exp(-x));
       return {x * s, s * (T(1) + x * (T(1) - s))};
     }
+    case Activation::Kind::gelu: {
+      const T share = (T(1) + std::erf(x * std::numbers::sqrt2_v<T> / 2)) / 2;
+      const T density =
+          std::exp(-x * x / 2) * std::numbers::inv_sqrtpi_v<T> / std::numbers::sqrt2_v<T>;
+      return {x * share, share + x * density};
+    }
+    case Activation::Kind::gelu_tanh: {
+      const T factor = std::sqrt(2 * std::numbers::inv_pi_v<T>), cubic = T(0.044715);
+      const T t = std::tanh(factor * (x + cubic * x * x * x));
+      const T inner = factor * (T(1) + 3 * cubic * x * x);
+      return {x * (T(1) + t) / 2, (T(1) + t + x * (T(1) - t * t) * inner) / 2};
+    }
+    case Activation::Kind::mish: {
+      const T s = T(1) / (T(1) + std::exp(-x));
+      const T t = std::tanh(std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x))));
+      return {x * t, t + x * (T(1) - t * t) * s};
+    }
+    case Activation::Kind::elu:
+      if (x >= 0) return {x, T(1)};
+      return {alpha * std::expm1(x), alpha * std::exp(x)};
+    case Activation::Kind::softplus:
+      return {std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x))), T(1) / (T(1) + std::exp(-x))};
+    case Activation::Kind::tanh: {
+      const T t = std::tanh(x);
+      return {t, T(1) - t * t};
+    }
+    case Activation::Kind::erf:
+      return {std::erf(x), 2 * std::numbers::inv_sqrtpi_v<T> * std::exp(-x * x)};
+    case Activation::Kind::exp:
+      return {std::exp(x), std::exp(x)};
+    case Activation::Kind::log:
+      return {std::log(x), T(1) / x};
+    case Activation::Kind::sqrt:
+      return {std::sqrt(x), T(0.5) / std::sqrt(x)};
+    case Activation::Kind::abs:
+      return {std::abs(x), x < 0 ? T(-1) : T(1)};
+    case Activation::Kind::power:
+      return {std::pow(x, alpha), alpha * std::pow(x, alpha - T(1))};
   }
   EMULSION_CHECK(false);
 }
@@ -275,7 +314,7 @@ std::vector<int64_t> broadcast_strides(const Shape& operand, const Shape& output
 
 Kept binary_keeps(const Op& op) {
   const Binary::Kind kind = std::get<Binary>(op).kind;
-  return {.inputs = kind == Binary::Kind::mul || kind == Binary::Kind::div};
+  return {.inputs = kind != Binary::Kind::add && kind != Binary::Kind::sub};
 }
 
 template <class T>
@@ -302,6 +341,8 @@ Status binary_forward(LayerPass<T>& pass) {
             return each([](T u, T v) { return u * v; });
           case Binary::Kind::div:
             return each([](T u, T v) { return u / v; });
+          case Binary::Kind::pow:
+            return each([](T u, T v) { return std::pow(u, v); });
         }
       });
   return ok();
@@ -319,6 +360,9 @@ double binary_slope(Binary::Kind kind, int operand, T u, T v) {
       return operand == 0 ? v : u;
     case Binary::Kind::div:
       return operand == 0 ? 1.0 / v : -double(u) / (double(v) * v);
+    case Binary::Kind::pow:
+      return operand == 0 ? double(v) * std::pow(double(u), double(v) - 1)
+                          : std::pow(double(u), double(v)) * std::log(double(u));
   }
   return 0;
 }

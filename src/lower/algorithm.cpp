@@ -18,6 +18,7 @@ const std::vector<AlgorithmRow>& algorithm_rows() {
       pool_row(),
       dense_row(),
       reduce_row(),
+      normalize_row(),
       softmax_row(),
       move_row(),
   };

@@ -26,11 +26,13 @@ AlgorithmRow direct_row();
 AlgorithmRow winograd2_row();
 AlgorithmRow winograd4_row();
 AlgorithmRow winograd6_row();
-// Every other op: elementwise.cpp, pool.cpp, dense.cpp, reduce.cpp, data_movement.cpp.
+// Every other op: elementwise.cpp, pool.cpp, dense.cpp, reduce.cpp,
+// normalize.cpp, data_movement.cpp.
 AlgorithmRow elementwise_row();
 AlgorithmRow pool_row();
 AlgorithmRow dense_row();
 AlgorithmRow reduce_row();
+AlgorithmRow normalize_row();
 AlgorithmRow softmax_row();
 AlgorithmRow move_row();
 

@@ -44,6 +44,14 @@ def average_pool(x, kernel, stride, dilation, pad, more, count_include_pad):
 
 )py";
 
+constexpr const char* k_normalize = R"py(
+def normalize(x, dim, eps):
+    """Mean 0 and variance 1 over these dimensions."""
+    centred = x - x.mean(dim=dim, keepdim=True)
+    return centred / torch.sqrt((centred**2).mean(dim=dim, keepdim=True) + eps)
+
+)py";
+
 constexpr const char* k_pick = R"py(
 def pick(x, dim, indices):
     """These of the elements of a dimension, in this order."""
@@ -106,6 +114,7 @@ Result<PytorchModule> export_pytorch(const Network& network) {
       names_and_shapes(network, network.inputs), names_and_shapes(network, network.outputs));
   if (writer.helpers.contains("Affine")) source += k_affine;
   if (writer.helpers.contains("average_pool")) source += k_average_pool;
+  if (writer.helpers.contains("normalize")) source += k_normalize;
   if (writer.helpers.contains("pick")) source += k_pick;
   source += "\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n";
   for (const std::string& line : writer.init) source += "        " + line + "\n";

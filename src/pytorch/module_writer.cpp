@@ -50,6 +50,8 @@ const char* binary_operator(Binary::Kind kind) {
       return "*";
     case Binary::Kind::div:
       return "/";
+    case Binary::Kind::pow:
+      return "**";
   }
   return "";
 }
@@ -206,6 +208,26 @@ Result<std::string> ModuleWriter::activated(const Activation& a, const std::stri
       return module("nn.Hardswish()");
     case Kind::silu:
       return module("nn.SiLU()");
+    case Kind::gelu:
+      return module("nn.GELU()");
+    case Kind::gelu_tanh:
+      return module("nn.GELU(approximate=\"tanh\")");
+    case Kind::mish:
+      return module("nn.Mish()");
+    case Kind::elu:
+      return module(fmt::format("nn.ELU({})", number(a.alpha)));
+    case Kind::softplus:
+      return module("nn.Softplus()");
+    case Kind::tanh:
+      return module("nn.Tanh()");
+    case Kind::erf:
+    case Kind::exp:
+    case Kind::log:
+    case Kind::sqrt:
+    case Kind::abs:
+      return fmt::format("torch.{}({})", activation_name(a.kind), x);
+    case Kind::power:
+      return fmt::format("torch.pow({}, {})", x, number(a.alpha));
   }
   return error("unknown activation");
 }
@@ -280,6 +302,13 @@ Status ModuleWriter::write(const Affine& op) {
 Status ModuleWriter::write(const Activation& activation) {
   TRY(const std::string y, activated(activation, input(), name_));
   assign(y);
+  return ok();
+}
+
+Status ModuleWriter::write(const Normalize& normalize) {
+  helpers.insert("normalize");
+  assign(fmt::format("normalize({}, {}, eps={})", input(), tuple(normalize.axes),
+                     number(normalize.epsilon)));
   return ok();
 }
 

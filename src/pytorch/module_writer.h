@@ -22,7 +22,7 @@ class ModuleWriter {
 
   std::vector<std::string> init, forward;  // without indentation
   std::vector<std::string> parameters;     // forward()'s, one an input
-  std::set<std::string> helpers;           // "average_pool", "pick", "Affine"
+  std::set<std::string> helpers;           // "average_pool", "normalize", "pick", "Affine"
   std::vector<NpzArray> arrays;            // point into the network
 
  private:
@@ -46,6 +46,7 @@ class ModuleWriter {
   Status write(const BatchNorm& norm);
   Status write(const Affine& affine);
   Status write(const Activation& activation);
+  Status write(const Normalize& normalize);
   Status write(const Binary& binary);
   Status write(const Literal& literal);
   Status write(const Concat& concat);

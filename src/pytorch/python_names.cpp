@@ -26,8 +26,8 @@ const std::set<std::string>& reserved() {
       "requires_grad_", "set_extra_state", "set_submodule", "share_memory", "state_dict", "to",
       "to_empty", "train", "training", "type", "xpu", "zero_grad",
       // the file itself
-      "self", "super", "x", "torch", "nn", "F", "np", "pathlib", "average_pool", "pick", "Net",
-      "Affine", "load", "INPUTS", "OUTPUTS"};
+      "self", "super", "x", "torch", "nn", "F", "np", "pathlib", "average_pool", "normalize",
+      "pick", "Net", "Affine", "load", "INPUTS", "OUTPUTS"};
   return names;
 }
 
