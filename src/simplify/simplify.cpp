@@ -30,6 +30,13 @@ const std::vector<SimplifyPass>& simplify_passes() {
       {"literals_to_affine", "arithmetic with a scalar or per-channel literal is an affine",
        literals_to_affine},
       {"merge_affines", "an affine of an affine is one affine", merge_affines},
+      {"hoist_over_resizes", "an affine or activation of repeated rows comes before the repeating",
+       hoist_over_resizes},
+      {"distribute_over_concats",
+       "an affine or activation of concatenated convs goes to each of them",
+       distribute_over_concats},
+      {"distribute_additions", "an addition to concatenated convs goes to each of them",
+       distribute_additions},
       {"fold_affines_back", "an affine goes into the weights of the conv or dense layer before it",
        fold_affines_back},
       {"fold_affines_forward", "an affine goes into the weights of the unpadded convs after it",
@@ -47,7 +54,8 @@ const std::vector<SimplifyPass>& simplify_passes() {
 
 Network simplify(const Network& network) {
   // One pass makes work for an earlier one, so the list runs until nothing changes. Every change
-  // removes a layer or replaces an op by one that no pass turns back, so that this ends.
+  // removes a layer, replaces an op by one that no pass turns back, or moves an elementwise layer up,
+  // so that this ends.
   Network now = without_dead_layers(network);
   std::string before;
   for (std::string text = to_text(now); text != before; text = to_text(now)) {
