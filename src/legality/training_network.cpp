@@ -231,33 +231,32 @@ Result<TrainingNetwork> training_network(const Network& network, const std::vect
 
 Result<TrainingNetwork> rewritten(const TrainingNetwork& original,
                                   const std::map<int, Steps>& rewrites) {
-  const Network& network = original.network;
-  Builder builder(network, 0);
-  for (size_t i = 0; i < network.layers.size(); ++i) {
-    const Layer& layer = network.layers[i];
-    std::vector<ValueId> inputs;
-    for (const ValueId input : layer.inputs) inputs.push_back(builder.value(input));
-    const auto found = rewrites.find(original.convs[i]);
-    ValueId value = -1;
-    if (original.convs[i] < 0 || found == rewrites.end() || found->second.empty()) {
-      TRY(value, builder.add(layer, layer.op, inputs, original.draws[i], original.convs[i]));
+  std::map<int, Steps> changes = rewrites;
+  std::erase_if(changes, [](const auto& change) { return change.second.empty(); });
+  std::vector<int> came_from;
+  TRY(Network changed, apply_rewrites(original.network, changes, &came_from));
+
+  TrainingNetwork result{std::move(changed), {}, {}, -1, original.slots, {}};
+  std::map<ValueId, ValueId> value_now;  // of the original's layers
+  std::map<int, int> parts;              // convs so far, by the conv that they replace
+  for (int i = 0; i < static_cast<int>(came_from.size()); ++i) {
+    const int source = came_from[i], conv = original.convs[source];
+    const auto change = changes.find(conv);
+    const Layer& layer = result.network.layers[i];
+    if (change == changes.end()) {
+      result.draws.push_back(original.draws[source]);
+    } else if (std::holds_alternative<Conv>(layer.op)) {
+      result.draws.push_back(fmt::format("{} {} part {}", original.draws[source],
+                                         to_text(change->second), parts[conv]++));
     } else {
-      const Shape& shape = network.shape(layer.inputs[0]);
-      TRY(const std::vector<Conv> parts, rewritten(std::get<Conv>(layer.op), shape, found->second));
-      value = inputs[0];
-      for (size_t part = 0; part < parts.size(); ++part) {
-        const std::string draw =
-            fmt::format("{} {} part {}", original.draws[i], to_text(found->second), part);
-        TRY(value, builder.add(layer, parts[part], {value}, draw, original.convs[i]));
-      }
+      result.draws.push_back("");
     }
-    builder.bind(layer.output, value);
+    result.convs.push_back(std::holds_alternative<Conv>(layer.op) ? conv : -1);
+    if (!result.draws.back().empty()) result.classifier = i;
+    value_now[original.network.layers[source].output] = layer.output;
   }
-  TrainingNetwork result = std::move(builder.result());
-  result.network.outputs = {builder.value(network.outputs[0])};
-  result.slots = original.slots;
   for (const ValueId value : original.slot_values) {
-    result.slot_values.push_back(builder.value(value));
+    result.slot_values.push_back(value_now.at(value));
   }
   return result;
 }

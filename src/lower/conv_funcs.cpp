@@ -172,9 +172,27 @@ void split_loops(Stage stage, const VarOrRVar& var, const std::vector<Loop>& loo
   vars.emplace(loops.back().name, rest);
 }
 
+// A fused loop's variable, of those of its parts that have one.
+void fuse_loops(Stage stage, const Loop& loop, LoopVars& vars) {
+  std::vector<VarOrRVar> inner_first;
+  for (auto part = loop.fused.rbegin(); part != loop.fused.rend(); ++part)
+    if (const auto var = vars.find(part->name); var != vars.end())
+      inner_first.push_back(var->second);
+  if (inner_first.empty()) return;
+  VarOrRVar fused = inner_first[0];
+  for (size_t i = 1; i < inner_first.size(); ++i) {
+    const VarOrRVar both = Var(fmt::format("{}_{}", loop.name, i));
+    stage.fuse(fused, inner_first[i], both);
+    fused = both;
+  }
+  vars.emplace(loop.name, fused);
+}
+
 // Orders and marks the loops (outermost first) of a stage; loops without a variable have one
 // iteration.
-void arrange(Stage stage, const std::vector<Loop>& loops, const LoopVars& vars) {
+void arrange(Stage stage, const std::vector<Loop>& loops, LoopVars& vars) {
+  for (const Loop& loop : loops)
+    if (!loop.fused.empty()) fuse_loops(stage, loop, vars);
   std::vector<VarOrRVar> order;
   for (auto loop = loops.rbegin(); loop != loops.rend(); ++loop)
     if (const auto var = vars.find(loop->name); var != vars.end()) order.push_back(var->second);
@@ -194,6 +212,9 @@ void arrange(Stage stage, const std::vector<Loop>& loops, const LoopVars& vars) 
       case Loop::Kind::parallel:
         stage.parallel(var->second);
         break;
+      case Loop::Kind::gpu_block:
+      case Loop::Kind::gpu_thread:
+        EMULSION_CHECK(false);  // conv_schedule() refuses them
     }
   }
 }
@@ -210,8 +231,9 @@ int64_t input_bytes(const ConvSchedule& schedule, size_t level) {
   const Nest& nest = schedule.nest;
   const auto extent = [&](const std::string& iterator, int64_t domain) {
     int64_t product = schedule.tile(iterator);
-    for (size_t i = level + 1; i < schedule.outer.size(); ++i)
-      if (schedule.outer[i].iterator == iterator) product *= schedule.outer[i].extent;
+    const auto within = schedule.outer.begin() + static_cast<ptrdiff_t>(level) + 1;
+    for (const Loop& loop : simple_loops({within, schedule.outer.end()}))
+      if (loop.iterator == iterator) product *= loop.extent;
     return std::min(product, domain);
   };
   const int64_t rows =
