@@ -15,7 +15,7 @@ struct TableEntry {
 };
 
 struct AdditiveTable {
-  double rest_ms = 0;  // of everything that no choice changes
+  double rest_ms = 0;                          // of everything that no choice changes
   std::vector<std::vector<TableEntry>> slots;  // by slot, by choice
 
   double ms(const Configuration& configuration) const;

@@ -46,11 +46,11 @@ std::vector<std::vector<double>> CapacityModel::log_ratios() const {
   for (const SpaceSlot& slot : space_->slots) {
     std::vector<int>& row = feature_of.emplace_back();
     for (const SlotChoice& choice : slot.choices) {
-      row.push_back(choice.rewrite.empty()
-                        ? -1
-                        : features
-                              .emplace(to_text(choice.rewrite), static_cast<int>(features.size()))
-                              .first->second);
+      row.push_back(
+          choice.rewrite.empty()
+              ? -1
+              : features.emplace(to_text(choice.rewrite), static_cast<int>(features.size()))
+                    .first->second);
     }
   }
   const size_t n = features.size();

@@ -39,10 +39,8 @@ int parent(const RandomStream& random, uint64_t draw, size_t size) {
 
 Configuration child(const SearchSpace& space, const Population& population,
                     const RandomStream& random) {
-  const Configuration& mother =
-      population.members[parent(random, 0, population.members.size())];
-  const Configuration& father =
-      population.members[parent(random, 1, population.members.size())];
+  const Configuration& mother = population.members[parent(random, 0, population.members.size())];
+  const Configuration& father = population.members[parent(random, 1, population.members.size())];
   // Of one slot on average, in some children of many.
   const double mutation = random.uniform(2, 0, 4) / static_cast<double>(space.slots.size());
   uint64_t draw = 3;

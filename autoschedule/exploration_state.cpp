@@ -27,9 +27,9 @@ json to_json(const Screening& screening) {
 }
 
 Screening parse_screening(const json& line) {
-  return {line.at("passes"),           line.at("log_ratio"), line.at("standard_error"),
-          line.at("flip_probability"), line.at("at_least"),
-          line.at("log_scores").get<std::vector<double>>()};
+  return {line.at("passes"),         line.at("log_ratio"),
+          line.at("standard_error"), line.at("flip_probability"),
+          line.at("at_least"),       line.at("log_scores").get<std::vector<double>>()};
 }
 
 // A score is [value, without the first block, ...].
@@ -44,9 +44,9 @@ json to_json(const InheritTable& table) {
     }
     scores.push_back({{"conv", conv}, {"scores", std::move(values)}});
   }
-  return {{"energy", table.energy},     {"mean_loss", table.mean_loss},
-          {"accuracy", table.accuracy}, {"images", table.images},
-          {"labels_drawn", table.labels_drawn}, {"table", std::move(scores)}};
+  return {
+      {"energy", table.energy}, {"mean_loss", table.mean_loss},       {"accuracy", table.accuracy},
+      {"images", table.images}, {"labels_drawn", table.labels_drawn}, {"table", std::move(scores)}};
 }
 
 InheritTable parse_inherit(const json& line) {

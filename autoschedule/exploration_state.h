@@ -20,7 +20,7 @@ class ExplorationState {
   static Result<ExplorationState> open(const std::filesystem::path& path,
                                        const nlohmann::ordered_json& identity);
 
-  const std::map<int, double>& reference() const { return reference_; }  // log score by seed
+  const std::map<int, double>& reference() const { return reference_; }         // log score by seed
   const std::map<std::string, Verdict>& verdicts() const { return verdicts_; }  // by configuration
   const std::map<std::string, Screening>& screenings() const { return screenings_; }  // the same
   const std::optional<InheritTable>& inherit() const { return inherit_; }

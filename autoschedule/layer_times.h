@@ -43,8 +43,8 @@ class LayerTimes {
   const Way* best_way(int kernel) const;
 
   SpaceKernels kernels_;
-  std::vector<std::vector<Way>> ways_;          // by kernel
-  std::map<std::string, int> kernel_of_;        // by the default's name
+  std::vector<std::vector<Way>> ways_;           // by kernel
+  std::map<std::string, int> kernel_of_;         // by the default's name
   std::map<std::string, double> alone_ms_;       // by name
   std::map<std::string, double> in_network_ms_;  // by name: the least over networks
   // A network against the sum of its kernels: the least over networks. Other work on the machine

@@ -39,11 +39,10 @@ Result<Records> Records::open(const std::filesystem::path& path, int threads) {
                                                line.at("cold_min_ms"), line.at("cold_median_ms"),
                                                line.at("calls")};
       } else {
-        records.networks_[line.at("network")] = {line.at("min_ms"), line.at("median_ms"),
-                                                 line.at("original_min_ms"),
-                                                 line.at("original_median_ms"),
-                                                 line.at("parts_ms"),
-                                                 line.at("kernels_ms")};
+        records.networks_[line.at("network")] = {
+            line.at("min_ms"),          line.at("median_ms"),
+            line.at("original_min_ms"), line.at("original_median_ms"),
+            line.at("parts_ms"),        line.at("kernels_ms")};
       }
     } catch (const json::exception&) {
       return error("{}: line {} is not a record; see docs/formats.md", path.string(), number);

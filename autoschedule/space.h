@@ -48,7 +48,8 @@ Network without_weights(Network network);
 
 std::map<int, Steps> rewrites(const SearchSpace& space, const Configuration& configuration);
 int64_t multiplies(const SearchSpace& space, const Configuration& configuration);
-// What tells configurations apart in files: a hash of their rewrites, whatever else is in the space.
+// What tells configurations apart in files: a hash of their rewrites, whatever else is in the
+// space.
 std::string configuration_key(const SearchSpace& space, const Configuration& configuration);
 
 }  // namespace emulsion

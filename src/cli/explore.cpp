@@ -19,10 +19,11 @@ struct ExploreVerbOptions : CommonOptions {
 void print(const ExplorationReport& report, const std::filesystem::path& output) {
   for (const std::string& note : report.notes) fmt::print("{}\n", note);
   const SearchReport& search = report.search;
-  fmt::print("\n{} slots, strategy {}, {} whole networks rejected. Times are beside the same "
-             "function at its best ({:.2f} ms; by default {:.2f} ms).\n\n{}\nReport: {}\n",
-             report.slots, search.strategy, search.rejections.size(), report.same_function_ms,
-             report.default_ms, to_table(report), (output / "report.html").string());
+  fmt::print(
+      "\n{} slots, strategy {}, {} whole networks rejected. Times are beside the same "
+      "function at its best ({:.2f} ms; by default {:.2f} ms).\n\n{}\nReport: {}\n",
+      report.slots, search.strategy, search.rejections.size(), report.same_function_ms,
+      report.default_ms, to_table(report), (output / "report.html").string());
 }
 
 Status explore_verb(const ExploreVerbOptions& verb) {
@@ -132,8 +133,7 @@ std::function<Status()> define_explore(CLI::App& app) {
   app.add_option("--rewrites", explore.rewrites,
                  "Take rewrites whose steps match, and no others, such as 'group|depthwise'")
       ->type_name("REGEX");
-  app.add_option("--records", options->records,
-                 "File of measured times; default DIR/records.jsonl")
+  app.add_option("--records", options->records, "File of measured times; default DIR/records.jsonl")
       ->type_name("FILE");
   app.add_flag("--json", options->json, "Print pareto.json");
   add_target_option(app, *options);

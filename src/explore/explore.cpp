@@ -17,27 +17,39 @@ LegalityRule capacity_rule(Legality legality) {
   return legality == Legality::paper ? LegalityRule::paper : LegalityRule::fisher;
 }
 
+// What an earlier run of the same strategy left, if its file can be read.
+void remove_plans(const ExploreOptions& options, const nlohmann::ordered_json& earlier) {
+  if (!earlier.is_object() || !earlier.contains("plans")) return;
+  std::error_code ignored;
+  for (const auto& plan : earlier["plans"]) {
+    const std::string file = plan.value("file", "");
+    const bool ours = plan.value("strategy", "") == options.strategy;
+    if (ours && file.starts_with("plans/") && file.find("..") == std::string::npos) {
+      std::filesystem::remove(options.output / file, ignored);
+    }
+  }
+}
+
 Status write_files(const ExploreOptions& options, const ExplorationReport& report,
                    const std::vector<FoundPlan>& plans) {
-  std::error_code ignored;
+  using Json = nlohmann::ordered_json;
+  const std::filesystem::path pareto = options.output / "pareto.json";
+  const auto before = read_file(pareto);
+  const Json earlier = before.ok() ? Json::parse(*before, nullptr, false) : Json();
+  remove_plans(options, earlier);
   for (size_t i = 0; i < plans.size(); ++i) {
     TRY_OK(write_file(options.output / report.search.plans[i].file, to_json(plans[i].plan)));
   }
-  const std::filesystem::path pareto = options.output / "pareto.json";
-  const auto before = read_file(pareto);
-  const nlohmann::ordered_json json = to_json(
-      report, before.ok() ? nlohmann::ordered_json::parse(*before, nullptr, false)
-                          : nlohmann::ordered_json());
+  const Json json = to_json(report, earlier);
   // Names come from the model, whatever bytes it has there.
-  TRY_OK(write_file(pareto,
-                    json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) +
-                        "\n"));
+  TRY_OK(write_file(pareto, json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
   return write_file(options.output / "report.html", to_html(json));
 }
 
 }  // namespace
 
-Result<Explored> explore(const Network& network, const ExploreOptions& options, KernelCache& cache) {
+Result<Explored> explore(const Network& network, const ExploreOptions& options,
+                         KernelCache& cache) {
   const Stopping stopping(options.budget, options.output);
   TRY(const Strategy* const strategy, find_strategy(options.strategy));
   TRY(Problem problem, load_problem(network, options));
@@ -56,20 +68,19 @@ Result<Explored> explore(const Network& network, const ExploreOptions& options, 
       options.legality.value_or(trained.yes ? Legality::inherit : Legality::fisher);
   TRY(ExplorationState state,
       ExplorationState::open(options.output / "state.jsonl", identity(problem, legality)));
-  TRY(Judge judge,
-      Judge::create(problem, capacity_rule(legality), cache, state, stopping));
+  TRY(Judge judge, Judge::create(problem, capacity_rule(legality), cache, state, stopping));
   TRY_OK(judge.prepare());
   TRY(const Losses losses, emulsion::losses(problem, legality, cache, state));
 
-  const double most_loss = losses.calibration ? losses.calibration->threshold
-                                              : std::numeric_limits<double>::infinity();
+  const double most_loss =
+      losses.calibration ? losses.calibration->threshold : std::numeric_limits<double>::infinity();
   PlanFinder finder(problem, legality, *strategy, losses.table, most_loss, measurer, judge,
                     stopping);
   Status status = finder.find();
   Details details;
   if (status.ok()) {
-    auto known = detail(problem, losses, judge, finder, engine, cache.workers(), zero_shot,
-                        stopping);
+    auto known =
+        detail(problem, losses, judge, finder, engine, cache.workers(), zero_shot, stopping);
     if (known.ok()) {
       details = std::move(*known);
     } else {

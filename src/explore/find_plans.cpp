@@ -17,7 +17,7 @@ constexpr double k_tolerance = 0.03;
 constexpr int k_measurements = 5;
 constexpr int k_rejections = 24;
 constexpr double k_guessed_legal = -0.05;  // log ratio
-constexpr int k_learnt_from = 128;  // random configurations that are screened to learn from
+constexpr int k_learnt_from = 128;         // random configurations that are screened to learn from
 // Of the predicted loss of capacity against the loss of the table: what the first rejection makes
 // it, and how each further one raises it.
 constexpr double k_first_weight = 0.25, k_weight_growth = 1.5, k_most_weight = 64;
@@ -85,8 +85,8 @@ std::optional<PlanFinder::Pick> PlanFinder::pick(double most_ms,
     for (size_t s = 0; s < log_ratios.size(); ++s) log_ratio += log_ratios[s][configuration[s]];
     if (log_ratio < k_guessed_legal || loss > most_loss_) continue;
     if (!std::isfinite(ms) || (!fastest && ms > most_ms)) continue;
-    const bool better = !best || (fastest ? ms < best_ms
-                                          : loss < best_loss || (loss == best_loss && ms < best_ms));
+    const bool better =
+        !best || (fastest ? ms < best_ms : loss < best_loss || (loss == best_loss && ms < best_ms));
     if (!better || rejected_.contains(configuration) || excluded.contains(configuration)) continue;
     best_ms = ms;
     best_loss = loss;
@@ -179,8 +179,7 @@ Status PlanFinder::find_one(double wanted, Progress& bar) {
     bar.note(fmt::format("{}: {:.2f}x measured, {:.2f}x predicted", wanted_name(wanted),
                          plan.speedup(), plan.predicted_speedup()));
     const bool fast_enough = wanted == k_fastest || plan.speedup() >= wanted;
-    const bool agrees =
-        std::abs(plan.speedup() / plan.predicted_speedup() - 1) <= k_tolerance;
+    const bool agrees = std::abs(plan.speedup() / plan.predicted_speedup() - 1) <= k_tolerance;
     if (!fast_enough) {
       // What the corrected table still promises too much is asked for beforehand.
       const AdditiveTable corrected = measurer_.times().table();
@@ -189,8 +188,8 @@ Status PlanFinder::find_one(double wanted, Progress& bar) {
       too_slow.insert(plan.configuration);
       continue;
     }
-    const bool better = !best || (wanted == k_fastest
-                                      ? plan.speedup() > best->speedup()
+    const bool better =
+        !best || (wanted == k_fastest ? plan.speedup() > best->speedup()
                                       : loss(plan.configuration) < loss(best->configuration));
     if (better) best = std::move(plan);
     if (agrees) break;
@@ -216,8 +215,8 @@ Status PlanFinder::find() {
   original.configuration = same;
   original.plan = measurer_.same_function();
   const NetworkRecord& time = measurer_.same_function_time();
-  original.time = {time.min_ms, time.median_ms, time.min_ms, time.median_ms, time.parts_ms,
-                   time.kernels_ms};
+  original.time = {time.min_ms,    time.median_ms, time.min_ms,
+                   time.median_ms, time.parts_ms,  time.kernels_ms};
   original.predicted_ms = original.original_predicted_ms = measurer_.times().table().rest_ms;
   plans_.push_back(original);
   TRY_OK(screen());

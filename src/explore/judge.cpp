@@ -12,7 +12,7 @@
 namespace emulsion {
 namespace {
 
-constexpr int k_kernels_at_once = 16;     // compiled between two looks at the clock
+constexpr int k_kernels_at_once = 16;      // compiled between two looks at the clock
 constexpr size_t k_screened_at_once = 16;  // between two writes to disk
 
 }  // namespace
@@ -23,8 +23,7 @@ Result<Judge> Judge::create(const Problem& problem, LegalityRule rule, KernelCac
   std::vector<int> slots;
   for (const SpaceSlot& slot : problem.space.slots) slots.push_back(slot.conv);
   judge.minibatch_ = std::make_unique<Minibatch>(fisher_minibatch(problem));
-  TRY(judge.training_,
-      training_network(problem.network, slots, judge.minibatch_->images.shape[0]));
+  TRY(judge.training_, training_network(problem.network, slots, judge.minibatch_->images.shape[0]));
   judge.engine_ = std::make_unique<KernelEngine>(cache, problem.target);
   return judge;
 }
@@ -40,9 +39,8 @@ Status Judge::compile_kernels(const std::map<int, Steps>& rewrites, const char* 
   std::map<int, std::vector<Steps>> lists;
   for (const auto& [conv, steps] : rewrites) lists[conv].push_back(steps);
   TRY(std::vector<KernelSpec> specs, training_kernels(training_, lists, problem_->target));
-  std::erase_if(specs, [&](const KernelSpec& spec) {
-    return !compiled_.insert(kernel_name(spec)).second;
-  });
+  std::erase_if(
+      specs, [&](const KernelSpec& spec) { return !compiled_.insert(kernel_name(spec)).second; });
   const int total = static_cast<int>(specs.size());
   Progress bar(title, total);
   for (int first = 0; first < total; first += k_kernels_at_once) {

@@ -17,12 +17,8 @@ Result<InheritTable> predicted(const Problem& problem, KernelCache& cache) {
   InheritOptions options;
   options.seed = problem.options.seed;
   options.workers = cache.workers();
-  options.compiling = [&](int done, int all) {
-    compiling.update(done, fmt::format("of {}", all));
-  };
-  options.computing = [&](int done, int all) {
-    computing.update(done, fmt::format("of {}", all));
-  };
+  options.compiling = [&](int done, int all) { compiling.update(done, fmt::format("of {}", all)); };
+  options.computing = [&](int done, int all) { computing.update(done, fmt::format("of {}", all)); };
   return inherit_table(problem.simplified, rewrites, inherit_minibatch(problem), engine, options);
 }
 

@@ -8,7 +8,7 @@
 namespace emulsion {
 
 struct Losses {
-  std::string name;  // "inherit", "multiplies removed"
+  std::string name;                        // "inherit", "multiplies removed"
   std::vector<std::vector<double>> table;  // by slot, by choice
   std::optional<InheritTable> inherit;     // for the first
   std::optional<Calibration> calibration;  // of it, when fine-tunes were given

@@ -70,8 +70,7 @@ Status Measurer::compile(const std::vector<KernelSpec>& specs, const char* title
   return stopping_->check("kernels were timed");
 }
 
-Status Measurer::time_ways(const std::vector<std::pair<int, KernelSpec>>& ways,
-                           const char* title) {
+Status Measurer::time_ways(const std::vector<std::pair<int, KernelSpec>>& ways, const char* title) {
   std::vector<KernelSpec> specs;
   for (const auto& [kernel, way] : ways) specs.push_back(way);
   TRY_OK(compile(specs, fmt::format("compiling {}", title).c_str()));

@@ -60,7 +60,7 @@ class Measurer {
   LayerTimes times_;
   std::map<int, Error> failures_;  // by kernel
   std::set<int> widened_;          // kernels of which more than the default ways were measured
-  std::set<std::string> seen_networks_;  // whose times have corrected the table
+  std::set<std::string> seen_networks_;             // whose times have corrected the table
   std::map<std::string, LoadedNetwork> originals_;  // by their plans
   Plan same_function_;
   NetworkRecord same_function_time_;

@@ -17,19 +17,19 @@ Result<Problem> load_problem(const Network& network, const ExploreOptions& optio
   problem.simplified = simplify(problem.network);
   problem.bare = without_weights(problem.simplified);
   problem.structure = structure_hash(problem.simplified);
-  TRY(problem.space, search_space(problem.simplified, options.slots, options.freeze, options.rewrites));
+  TRY(problem.space,
+      search_space(problem.simplified, options.slots, options.freeze, options.rewrites));
   if (problem.space.slots.empty()) {
-    return Error{fmt::format("{}: no conv can be rewritten{} (`emulsion inspect` says why)",
-                             options.model,
-                             options.slots.empty() && options.freeze.empty() && options.rewrites.empty()
-                                 ? ""
-                                 : " of those that --slots, --freeze and --rewrites leave"),
-                 ExitCode::answer_is_no};
+    return Error{
+        fmt::format("{}: no conv can be rewritten{} (`emulsion inspect` says why)", options.model,
+                    options.slots.empty() && options.freeze.empty() && options.rewrites.empty()
+                        ? ""
+                        : " of those that --slots, --freeze and --rewrites leave"),
+        ExitCode::answer_is_no};
   }
   TRY(problem.minibatch,
-      load_minibatch(problem.network,
-                     {options.data, options.labels, std::max(options.images, options.minibatch),
-                      options.seed}));
+      load_minibatch(problem.network, {options.data, options.labels,
+                                       std::max(options.images, options.minibatch), options.seed}));
   return problem;
 }
 
@@ -71,8 +71,11 @@ Plan rewriting_plan(const Problem& problem, const Configuration& configuration) 
   const std::vector<int> convs = conv_layers(problem.simplified);
   for (const auto& [conv, steps] : rewrites(problem.space, configuration)) {
     const int layer = convs[conv];
-    plan.layers.push_back({conv, problem.simplified.layers[layer].name,
-                           shape_hint(problem.simplified, layer), steps, {}});
+    plan.layers.push_back({conv,
+                           problem.simplified.layers[layer].name,
+                           shape_hint(problem.simplified, layer),
+                           steps,
+                           {}});
   }
   return plan;
 }

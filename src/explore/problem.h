@@ -12,13 +12,13 @@ namespace emulsion {
 
 struct Problem {
   ExploreOptions options;
-  std::string target;       // canonical
-  Network network;          // as imported
-  Network simplified;       // what plans belong to
-  Network bare;             // the same without weights
+  std::string target;  // canonical
+  Network network;     // as imported
+  Network simplified;  // what plans belong to
+  Network bare;        // the same without weights
   SearchSpace space;
   LoadedMinibatch minibatch;  // of options.images images
-  std::string structure;    // structure_hash(simplified)
+  std::string structure;      // structure_hash(simplified)
 };
 
 // Everything that bad input can make fail, before any work.

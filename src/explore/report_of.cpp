@@ -65,7 +65,8 @@ std::vector<PointReport> points_of(const Problem& problem, const Judge& judge,
 
 std::string calibration_note(const Losses& losses) {
   if (!losses.calibration) {
-    return "Predicted loss is ranked, not calibrated: of two plans the one with less is likely to be "
+    return "Predicted loss is ranked, not calibrated: of two plans the one with less is likely to "
+           "be "
            "more accurate after a short fine-tune, by how much is not known. --calibrate takes the "
            "accuracies of a few fine-tunes.";
   }
@@ -80,8 +81,8 @@ std::string calibration_note(const Losses& losses) {
   return note;
 }
 
-std::vector<std::string> notes_of(const Problem& problem, Legality legality,
-                                  const Trained& trained, const Losses& losses) {
+std::vector<std::string> notes_of(const Problem& problem, Legality legality, const Trained& trained,
+                                  const Losses& losses) {
   std::vector<std::string> notes;
   if (!problem.options.legality) notes.push_back(trained.sentence);
   switch (legality) {
@@ -143,9 +144,9 @@ ExplorationReport report_of(const Problem& problem, Legality legality, const Tra
   report.slots = static_cast<int>(problem.space.slots.size());
   report.rule = legality_name(legality);
   report.loss = losses.name;
-  report.images = static_cast<int>(legality == Legality::inherit
-                                       ? problem.minibatch.minibatch.images.shape[0]
-                                       : fisher_minibatch(problem).images.shape[0]);
+  report.images =
+      static_cast<int>(legality == Legality::inherit ? problem.minibatch.minibatch.images.shape[0]
+                                                     : fisher_minibatch(problem).images.shape[0]);
   report.images_from = problem.minibatch.images_from;
   report.labels_from = problem.minibatch.labels_from;
   report.reference = judge.reference();
@@ -187,15 +188,16 @@ ExplorationReport report_of(const Problem& problem, Legality legality, const Tra
     if (i < details.fisher.size()) plan.fisher = details.fisher[i];
     if (const auto score = inherit_score(problem, losses, found.configuration)) {
       plan.inherit = InheritReport{score->value, score->standard_error(), std::nullopt};
-      if (i < details.zero_shot_loss.size()) plan.inherit->zero_shot_loss = details.zero_shot_loss[i];
+      if (i < details.zero_shot_loss.size())
+        plan.inherit->zero_shot_loss = details.zero_shot_loss[i];
     }
     plan.layers = layers_of(problem, measurer, table, found);
   }
   for (const Rejection& rejection : finder.rejections()) {
-    search.rejections.push_back(
-        {rejection.predicted_speedup, multiplies(problem.space, rejection.configuration),
-         rewrites_text(problem.space, rejection.configuration),
-         rejection.screened, rejection.verdict});
+    search.rejections.push_back({rejection.predicted_speedup,
+                                 multiplies(problem.space, rejection.configuration),
+                                 rewrites_text(problem.space, rejection.configuration),
+                                 rejection.screened, rejection.verdict});
   }
   return report;
 }

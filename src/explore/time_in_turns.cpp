@@ -41,12 +41,12 @@ Result<NetworkRecord> time_in_turns(LoadedNetwork& original, LoadedNetwork& chan
     const double before[] = {of_original.least(), of_changed.least()};
     TRY_OK(of_original.add(original));
     TRY_OK(of_changed.add(changed));
-    const bool faster = of_original.least() < k_faster * before[0] ||
-                        of_changed.least() < k_faster * before[1];
+    const bool faster =
+        of_original.least() < k_faster * before[0] || of_changed.least() < k_faster * before[1];
     calm = faster ? 0 : calm + 1;
   }
-  NetworkRecord record{of_changed.least(), of_changed.middle(), of_original.least(),
-                       of_original.middle(), 0, {}};
+  NetworkRecord record{
+      of_changed.least(), of_changed.middle(), of_original.least(), of_original.middle(), 0, {}};
   TRY(const NetworkTime by_layer, changed.time(k_layers_seconds, true));
   const std::vector<KernelUse>& calls = changed.compiled().kernels;
   std::map<std::string, int> counts;

@@ -53,7 +53,8 @@ class Page {
   std::string html() const {
     const std::string title = text(pareto_, "model") + ": faster architectures";
     return fmt::format(
-               "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><title>{0}</title>"
+               "<!DOCTYPE html>\n<html lang=\"en\"><head><meta "
+               "charset=\"utf-8\"/><title>{0}</title>"
                "<style>{1}</style></head>\n<body>\n<h1>{0}</h1>\n",
                title, k_report_style) +
            summary() + notes() + plots() + plans_table() + layers() + rejections() + commands() +
@@ -89,7 +90,8 @@ class Page {
                 "convolutions that may be rewritten") +
            card(fmt::format("{}", rejected), "networks judged and rejected") +
            fmt::format(
-               "</div>\n<p class=\"facts\">Strategy {}. Legality {}, on {} images ({}; labels: {}). "
+               "</div>\n<p class=\"facts\">Strategy {}. Legality {}, on {} images ({}; labels: "
+               "{}). "
                "Target {}, {} thread{}.</p>\n",
                strategies, text(pareto_.at("legality"), "rule"),
                pareto_.at("legality").at("images").get<int>(),
@@ -118,14 +120,14 @@ class Page {
         const auto ms = number(point, "predicted_ms"), y = y_of(point);
         if (!ms || !y || *ms > most_ms() || *y > most_loss(loss)) continue;
         const bool judged = point.contains("legal");
-        const char* kind = !judged ? (is_front ? "front" : "open")
+        const char* kind = !judged                         ? (is_front ? "front" : "open")
                            : point.at("legal").get<bool>() ? "legal"
                                                            : "rejected";
         if (is_front) line.emplace_back(*ms, *y);
         if (is_front && !judged) continue;
-        plot.dot(kind, *ms, *y, 2.5,
-                 fmt::format("{}: {:.2f} ms predicted", search.at("strategy").get<std::string>(),
-                             *ms));
+        plot.dot(
+            kind, *ms, *y, 2.5,
+            fmt::format("{}: {:.2f} ms predicted", search.at("strategy").get<std::string>(), *ms));
       }
       if (is_front) plot.line("front-line", line);
     }
@@ -199,7 +201,8 @@ class Page {
         "<th>rewritten</th>";
     if (inherit_) result += "<th>predicted loss</th><th>zero-shot loss</th>";
     result +=
-        "<th>Fisher, log ratio</th><th>could flip</th><th class=\"what\">plan</th></tr></thead>\n<tbody>\n";
+        "<th>Fisher, log ratio</th><th>could flip</th><th "
+        "class=\"what\">plan</th></tr></thead>\n<tbody>\n";
     std::string strategy;
     const int columns = inherit_ ? 12 : 10;
     for (const Json& plan : pareto_.at("plans")) {
@@ -235,11 +238,11 @@ class Page {
     }
     if (plan.contains("fisher")) {
       const Json& fisher = plan.at("fisher");
-      row += fmt::format(
-          "<td class=\"{}\">{:+.3f} <small>&#177; {:.3f}</small></td><td>{}</td>",
-          fisher.at("legal").get<bool>() ? "good" : "bad", fisher.at("log_ratio").get<double>(),
-          fisher.at("standard_error").get<double>(),
-          percent(fisher.at("flip_probability").get<double>()));
+      row += fmt::format("<td class=\"{}\">{:+.3f} <small>&#177; {:.3f}</small></td><td>{}</td>",
+                         fisher.at("legal").get<bool>() ? "good" : "bad",
+                         fisher.at("log_ratio").get<double>(),
+                         fisher.at("standard_error").get<double>(),
+                         percent(fisher.at("flip_probability").get<double>()));
     } else {
       row += "<td>-</td><td>-</td>";
     }
@@ -254,8 +257,8 @@ class Page {
     for (const Json& plan : pareto_.at("plans")) {
       if (plan.at("rewritten") == 0) continue;
       result += fmt::format("<details{}><summary>{} {}: {:.2f}x measured</summary>\n",
-                            first ? " open=\"open\"" : "", text(plan, "strategy"),
-                            plan_name(plan), speedup(plan)) +
+                            first ? " open=\"open\"" : "", text(plan, "strategy"), plan_name(plan),
+                            speedup(plan)) +
                 layer_bars(plan) + "</details>\n";
       first = false;
     }
@@ -265,8 +268,8 @@ class Page {
   std::string layer_bars(const Json& plan) const {
     double most = 1e-9;
     for (const Json& layer : plan.at("layers")) {
-      most = std::max({most, number(layer, "original_ms").value_or(0),
-                       number(layer, "ms").value_or(0)});
+      most = std::max(
+          {most, number(layer, "original_ms").value_or(0), number(layer, "ms").value_or(0)});
     }
     std::string rows;
     for (const Json& layer : plan.at("layers")) {
@@ -286,7 +289,8 @@ class Page {
           rewritten ? text(layer, "rewrite") : "", text(layer, "algorithms"));
     }
     return "<table class=\"layers\"><thead><tr><th>slot</th><th></th><th>before, ms</th>"
-           "<th>after, ms</th><th>multiplies</th><th class=\"what\">rewrite</th><th class=\"what\">algorithms</th></tr></thead>"
+           "<th>after, ms</th><th>multiplies</th><th class=\"what\">rewrite</th><th "
+           "class=\"what\">algorithms</th></tr></thead>"
            "<tbody>\n" +
            rows + "</tbody></table>\n";
   }
@@ -320,7 +324,8 @@ class Page {
         if (++count > k_most_rows) continue;
         const Json& verdict = rejection.at("verdict");
         rows += fmt::format(
-            "<tr><td>{}</td><td>{:.2f}x</td><td>{}</td><td>{:+.3f} <small>&#177; {:.3f}</small></td>"
+            "<tr><td>{}</td><td>{:.2f}x</td><td>{}</td><td>{:+.3f} <small>&#177; "
+            "{:.3f}</small></td>"
             "<td>{}</td><td>{}</td><td class=\"what\">{}</td><td class=\"what\">{}</td></tr>\n",
             text(search, "strategy"), rejection.at("predicted_speedup").get<double>(),
             percent(kept(rejection) / 100), verdict.at("log_ratio").get<double>(),

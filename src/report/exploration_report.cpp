@@ -81,11 +81,15 @@ Json to_json(const RejectionReport& rejection) {
 }
 
 Json to_json(const SearchReport& search) {
-  Json json = {{"strategy", search.strategy}, {"configurations", search.configurations},
-               {"seed", search.seed},         {"seconds", search.seconds},
-               {"complete", search.complete}, {"screened", search.screened},
+  Json json = {{"strategy", search.strategy},
+               {"configurations", search.configurations},
+               {"seed", search.seed},
+               {"seconds", search.seconds},
+               {"complete", search.complete},
+               {"screened", search.screened},
                {"screened_out", search.screened_out},
-               {"points", Json::array()},     {"rejections", Json::array()}};
+               {"points", Json::array()},
+               {"rejections", Json::array()}};
   for (const PointReport& point : search.points) json["points"].push_back(to_json(point));
   for (const RejectionReport& rejection : search.rejections) {
     json["rejections"].push_back(to_json(rejection));
@@ -99,8 +103,8 @@ bool comparable(const Json& a, const Json& b) {
   for (const char* key : {"format", "network", "target", "machine", "threads"}) {
     if (!b.contains(key) || a.at(key) != b.at(key)) return false;
   }
-  return b.contains("legality") && a.at("legality") == b.at("legality") &&
-         b.contains("plans") && b.contains("searches");
+  return b.contains("legality") && a.at("legality") == b.at("legality") && b.contains("plans") &&
+         b.contains("searches");
 }
 
 }  // namespace
@@ -155,7 +159,7 @@ std::string to_table(const ExplorationReport& report) {
                   "predicted", "time ms", "multiplies", "weights", "rewrites", "loss", "plan");
   const double millions = 1e6;
   for (const PlanReport& plan : report.search.plans) {
-    const std::string wanted = !plan.wanted       ? "fastest"
+    const std::string wanted = !plan.wanted        ? "fastest"
                                : *plan.wanted == 1 ? "same"
                                                    : fmt::format("{}x", *plan.wanted);
     text += fmt::format(

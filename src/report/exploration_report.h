@@ -49,8 +49,8 @@ struct PlanReport {
 struct RejectionReport {
   double predicted_speedup = 0;
   int64_t multiplies = 0;
-  std::string rewrites;  // "group 2: 12, depthwise: 3"
-  bool screened = false;         // by a narrow copy, and so not judged exactly
+  std::string rewrites;   // "group 2: 12, depthwise: 3"
+  bool screened = false;  // by a narrow copy, and so not judged exactly
   Verdict verdict;
 };
 
@@ -58,8 +58,8 @@ struct SearchReport {
   std::string strategy;
   int configurations = 0;  // that it could look at; 0: all
   uint64_t seed = 0;
-  double seconds = 0;     // this run
-  bool complete = false;  // false: stopped by the budget or an interrupt
+  double seconds = 0;                  // this run
+  bool complete = false;               // false: stopped by the budget or an interrupt
   int screened = 0, screened_out = 0;  // configurations, before the search
   std::vector<PointReport> points;
   std::vector<PlanReport> plans;
@@ -77,7 +77,7 @@ struct ExplorationReport {
   int64_t multiplies = 0, parameters = 0;
   double default_ms = 0, same_function_ms = 0;  // as `compile` makes it; by the best ways known
   double predicted_ms = 0;                      // of the same function
-  std::string folder, data;  // of the commands to go on with
+  std::string folder, data;                     // of the commands to go on with
   std::vector<std::string> notes;               // what a reader must know before trusting it
   SearchReport search;
 };

@@ -62,8 +62,7 @@ double Plot::at_y(double y) const {
   return height_ - k_bottom - (y - y_.least) / (y_.most - y_.least) * (height_ - k_top - k_bottom);
 }
 
-void Plot::dot(const std::string& kind, double x, double y, double radius,
-               const std::string& tip) {
+void Plot::dot(const std::string& kind, double x, double y, double radius, const std::string& tip) {
   dots_ += fmt::format(
       "<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"><title>{}</title></circle>\n",
       kind, at_x(x), at_y(y), radius, escaped(tip));

@@ -74,7 +74,8 @@ TEST(Knapsack, WithFewStatesIsOffByNoMoreThanItSays) {
   constexpr int k_states = 64;
   for (uint64_t seed = 0; seed < 20; ++seed) {
     const AdditiveTable table = random_table(seed, 6, 4, 1000000);
-    const std::vector<Configuration> whole = exact_front(table), thin = exact_front(table, k_states);
+    const std::vector<Configuration> whole = exact_front(table),
+                                     thin = exact_front(table, k_states);
     ASSERT_LE(thin.size(), k_states);
     const double range = table.ms(whole.front()) - table.ms(whole.back());
     const double slack = range * 6 / k_states;

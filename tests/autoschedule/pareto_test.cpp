@@ -15,7 +15,7 @@ constexpr double k_never = std::numeric_limits<double>::infinity();
 
 TEST(ParetoFront, KeepsWhatNothingBeatsSlowestFirst) {
   const std::vector<Candidate> candidates = {{10, 0}, {5, 50}, {6, 60},
-                                             {5, 40},  {1, 90}, {k_never, -1000}};
+                                             {5, 40}, {1, 90}, {k_never, -1000}};
   EXPECT_THAT(pareto_front(candidates, std::vector<bool>(6, true)), ElementsAre(0, 3, 4));
   EXPECT_THAT(pareto_front(candidates, {true, true, true, false, true, true}),
               ElementsAre(0, 1, 4));

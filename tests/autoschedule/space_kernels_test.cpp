@@ -1,10 +1,11 @@
 // The kernels that the search times are those that a compiled network calls.
+#include "autoschedule/space_kernels.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <set>
 
-#include "autoschedule/space_kernels.h"
 #include "block_network.h"
 #include "compile/prepare.h"
 #include "lower/algorithm.h"

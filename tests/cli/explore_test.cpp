@@ -29,10 +29,10 @@ class ExploreTest : public VerbTest {
   // Two slots, three rewrites and a small minibatch, so that few kernels are compiled.
   std::vector<std::string> arguments(const std::string& folder,
                                      std::vector<std::string> more = {}) const {
-    std::vector<std::string> all = {"explore",     model(network_), "-o",        path(folder),
-                                    "--slots",     "^a1|^b2",       "--rewrites", k_rewrites,
-                                    "--minibatch", "4",             "--configs", "30",
-                                    "--ways",      "2",             "--data",    images()};
+    std::vector<std::string> all = {
+        "explore",  model(network_), "-o", path(folder), "--slots", "^a1|^b2", "--rewrites",
+        k_rewrites, "--minibatch",   "4",  "--configs",  "30",      "--ways",  "2",
+        "--data",   images()};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
@@ -275,15 +275,15 @@ TEST_F(ExploreTest, of_a_trained_network_predicts_the_loss_from_its_own_answers)
   if (json["plans"].size() < 2) return;  // up to the clock
   const std::string plan = path("trained/" + json["plans"].back()["file"].get<std::string>());
   const std::string same = path("trained/plans/same.json");
-  text(fmt::format(R"({{"format": "emulsion-finetunes-1", "original_accuracy": 0.9, "tolerance": 0.01,
+  text(fmt::format(
+           R"({{"format": "emulsion-finetunes-1", "original_accuracy": 0.9, "tolerance": 0.01,
     "runs": [{{"plan": "{0}", "accuracy": 0.9}}, {{"plan": "{1}", "accuracy": 0.5}},
              {{"plan": "{1}", "accuracy": 0.6}}]}})",
-                   same, plan),
+           same, plan),
        "fine.json");
   const auto calibrated = explore(arguments("trained", {"--calibrate", path("fine.json")}));
   EXPECT_THAT(calibrated.output, HasSubstr("Calibrated by 3 fine-tunes"));
-  for (const auto& entry :
-       nlohmann::json::parse(content("trained/pareto.json"))["plans"]) {
+  for (const auto& entry : nlohmann::json::parse(content("trained/pareto.json"))["plans"]) {
     EXPECT_LT(entry["loss"], last);
   }
 }

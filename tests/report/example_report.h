@@ -79,9 +79,9 @@ inline ExplorationReport example_report() {
                              0.4 * saved * saved, std::nullopt});
   }
   search.points.push_back({std::numeric_limits<double>::infinity(), 1000, 0.1, std::nullopt});
-  search.plans = {example_plan(1, 1, 0),        example_plan(1.5, 1.55, 0.06),
-                  example_plan(2, 2.04, 0.12),  example_plan(3, 3.1, 0.21),
-                  example_plan(4, 4.02, 0.27),  example_plan(std::nullopt, 5.6, 0.33)};
+  search.plans = {example_plan(1, 1, 0),       example_plan(1.5, 1.55, 0.06),
+                  example_plan(2, 2.04, 0.12), example_plan(3, 3.1, 0.21),
+                  example_plan(4, 4.02, 0.27), example_plan(std::nullopt, 5.6, 0.33)};
   search.plans[0].fisher.reset();
   return report;
 }

@@ -5,8 +5,8 @@
 
 #include <limits>
 
-#include "example_report.h"
 #include "base/process.h"
+#include "example_report.h"
 
 namespace emulsion {
 namespace {
@@ -24,12 +24,14 @@ jsonschema.Draft202012Validator.check_schema(schema)
 for text in sys.argv[2:]:
     jsonschema.validate(json.loads(text), schema)
 )";
-  const ExplorationReport empty{.network = std::string(32, '0'), .machine = std::string(32, '0'),
-                                .rule = "none", .loss = "multiplies removed"};
-  const auto result = run_process({EMULSION_PYTHON, "-c", k_script,
-                                   EMULSION_SOURCE_DIR "/docs/schemas/pareto.schema.json",
-                                   to_json(empty).dump(), to_json(example_report()).dump(),
-                                   to_json(untrained_report()).dump()});
+  const ExplorationReport empty{.network = std::string(32, '0'),
+                                .machine = std::string(32, '0'),
+                                .rule = "none",
+                                .loss = "multiplies removed"};
+  const auto result =
+      run_process({EMULSION_PYTHON, "-c", k_script,
+                   EMULSION_SOURCE_DIR "/docs/schemas/pareto.schema.json", to_json(empty).dump(),
+                   to_json(example_report()).dump(), to_json(untrained_report()).dump()});
   ASSERT_TRUE(result.ok()) << result.error().message;
   EXPECT_EQ(result->exit_code, 0) << result->errors;
 }
