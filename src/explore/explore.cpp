@@ -22,8 +22,9 @@ void remove_plans(const ExploreOptions& options, const nlohmann::ordered_json& e
   if (!earlier.is_object() || !earlier.contains("plans")) return;
   std::error_code ignored;
   for (const auto& plan : earlier["plans"]) {
-    const std::string file = plan.value("file", "");
-    const bool ours = plan.value("strategy", "") == options.strategy;
+    if (!plan.is_object() || !plan.contains("file") || !plan["file"].is_string()) continue;
+    const std::string file = plan["file"];
+    const bool ours = plan.contains("strategy") && plan["strategy"] == options.strategy;
     if (ours && file.starts_with("plans/") && file.find("..") == std::string::npos) {
       std::filesystem::remove(options.output / file, ignored);
     }
@@ -40,10 +41,18 @@ Status write_files(const ExploreOptions& options, const ExplorationReport& repor
   for (size_t i = 0; i < plans.size(); ++i) {
     TRY_OK(write_file(options.output / report.search.plans[i].file, to_json(plans[i].plan)));
   }
-  const Json json = to_json(report, earlier);
+  Json json;
+  std::string page;
+  try {
+    json = to_json(report, earlier);
+    page = to_html(json);
+  } catch (const Json::exception&) {  // the earlier file is not as we write it: it is replaced
+    json = to_json(report);
+    page = to_html(json);
+  }
   // Names come from the model, whatever bytes it has there.
   TRY_OK(write_file(pareto, json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n"));
-  return write_file(options.output / "report.html", to_html(json));
+  return write_file(options.output / "report.html", page);
 }
 
 }  // namespace

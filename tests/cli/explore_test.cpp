@@ -120,7 +120,7 @@ TEST_F(ExploreTest, finds_plans_and_says_where_the_report_is) {
     if (!entry["wanted_speedup"].is_null()) {
       EXPECT_GE(entry["measured"]["speedup"], entry["wanted_speedup"]);
     }
-    if (entry["rewritten"] > 0) EXPECT_TRUE(entry["fisher"]["legal"]);
+    EXPECT_TRUE(entry["rewritten"] == 0 || entry["fisher"]["legal"] == true);
   }
   EXPECT_THAT(content("found/report.html"), HasSubstr("<svg"));
 
@@ -190,7 +190,7 @@ TEST_F(ExploreTest, aims_at_one_speed_when_asked) {
   explore(arguments("aimed", {"--target-speedup", "1.05", "--legality", "none"}));
   const auto json = nlohmann::json::parse(content("aimed/pareto.json"));
   ASSERT_LE(json["plans"].size(), 2u);
-  if (json["plans"].size() == 2) EXPECT_EQ(json["plans"][1]["file"], "plans/1.05x.json");
+  EXPECT_TRUE(json["plans"].size() == 1 || json["plans"][1]["file"] == "plans/1.05x.json");
 }
 
 TEST_F(ExploreTest, refuses_bad_input_in_one_line) {
@@ -268,7 +268,7 @@ TEST_F(ExploreTest, of_a_trained_network_predicts_the_loss_from_its_own_answers)
     EXPECT_TRUE(plan["inherit"].contains("zero_shot_loss"));
     EXPECT_NEAR(plan["inherit"]["score"], plan["loss"], 1e-12);
     last = plan["inherit"]["score"];
-    if (plan["rewritten"] == 0) EXPECT_EQ(last, 0);
+    EXPECT_TRUE(plan["rewritten"] > 0 || last == 0);
   }
 
   // Calibrated by made-up fine-tunes, what loses more than they allow is not offered.

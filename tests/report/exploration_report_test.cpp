@@ -27,7 +27,8 @@ for text in sys.argv[2:]:
   const ExplorationReport empty{.network = std::string(32, '0'),
                                 .machine = std::string(32, '0'),
                                 .rule = "none",
-                                .loss = "multiplies removed"};
+                                .loss = "multiplies removed",
+                                .search = {.strategy = "exact"}};
   const auto result =
       run_process({EMULSION_PYTHON, "-c", k_script,
                    EMULSION_SOURCE_DIR "/docs/schemas/pareto.schema.json", to_json(empty).dump(),
