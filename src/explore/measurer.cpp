@@ -18,7 +18,7 @@ constexpr int k_kernels_at_once = 16;     // compiled between two looks at the c
 constexpr int k_same_function_rounds = 3;
 
 // Small random weights in place of those that are missing: times do not depend on them, and
-// inheriting them is slow.
+// inheriting them is slow. No two layers have the same, or the library would keep them once.
 Network with_noise_weights(Network network) {
   constexpr size_t k_period = 4099;  // a prime, so that no two channels are alike
   std::vector<float> noise;
@@ -26,11 +26,15 @@ Network with_noise_weights(Network network) {
   for (size_t i = 0; i < k_period; ++i) {
     noise.push_back(static_cast<float>(random.uniform(i, -0.05, 0.05)));
   }
+  size_t phase = 0;
   for (Layer& layer : network.layers) {
     auto* conv = std::get_if<Conv>(&layer.op);
     if (!conv || !conv->weight->abstract()) continue;
     Tensor weight(conv->weight->shape);
-    for (size_t i = 0; i < weight.data.size(); ++i) weight.data[i] = noise[i % k_period];
+    ++phase;
+    for (size_t i = 0; i < weight.data.size(); ++i) {
+      weight.data[i] = noise[(i + phase) % k_period];
+    }
     conv->weight = std::make_shared<Tensor>(std::move(weight));
   }
   return network;
