@@ -90,6 +90,29 @@ TEST_F(ScreenTest, DoesNotDependOnThreadsNorOnTheOtherCandidates) {
   EXPECT_EQ((*alone)[0].log_scores, (*a)[1].log_scores);
 }
 
+// Layers before the first rewritten one are not computed again, weights are shared: the scores are
+// those of networks scored on their own.
+TEST_F(ScreenTest, ScoresAreThoseOfNetworksScoredAlone) {
+  const auto full = training_network(net_.network, {1, 2, 3, 4}, 16);
+  ASSERT_TRUE(full.ok());
+  FisherJudge fisher = judge({.seed = 4, .narrowing = 1});
+  for (const int slot : {1, 2, 3, 4}) {
+    SCOPED_TRACE(slot);
+    const Rewrites rewrites = {{slot, *parse_steps("group 2")}};
+    const auto screened = fisher.screen({rewrites});
+    ASSERT_TRUE(screened.ok()) << screened.error().message;
+    const auto alone = rewritten(*full, rewrites);
+    ASSERT_TRUE(alone.ok());
+    const std::vector<double>& scores = (*screened)[0].log_scores;
+    for (size_t seed = 0; seed < scores.size(); ++seed) {
+      if ((*screened)[0].at_least && seed + 1 == scores.size()) break;
+      const auto score = fisher_score(*alone, minibatch_, mix_bits(4) + seed, engine_);
+      ASSERT_TRUE(score.ok());
+      EXPECT_EQ(scores[seed], std::log(score->total)) << seed;
+    }
+  }
+}
+
 // The scores that screening stops at are lower bounds of those that it stops short of.
 TEST_F(ScreenTest, StopsAScoreAsSoonAsItIsEnough) {
   const auto network = training_network(net_.network, {1, 2, 3, 4}, 16);
