@@ -18,6 +18,9 @@ enum class TileOrder {
   channels_rows_pixels,  // co y x: the weights of a tile of channels are read once from afar
   rows_channels_pixels,  // y co x: a row of inputs is used for all channels
   rows_pixels_channels,  // y x co: a tile's inputs are used for all channels
+  // co, then ci ky kx outside y x: a part of the weights is read once for all pixels, whose sums
+  // wait in the first level cache
+  channels_weights_pixels,
 };
 
 // The integers of a conv's template: sums of `vectors` vectors of channels by y by x pixels stay in
@@ -28,7 +31,7 @@ struct ConvTile {
   int y = 1, x = 1;   // pixels
   int unroll_ci = 1;  // input channels a step
   int unroll_kx = 1;  // 1, or all of kx
-  int ci_block = 0;   // input channels between which all taps are visited; 0: all
+  int ci_block = 0;   // input channels between which all taps (and pixels) are visited; 0: all
   TileOrder order = TileOrder::channels_rows_pixels;
 };
 
@@ -53,6 +56,12 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& products, int64_t col
 
 // The narrowest vector that holds all channels, or the widest there is.
 int lanes_for(int64_t channels, int vector);
+// Bytes a cycle of weights from beyond the second level cache.
+inline constexpr double k_far_bytes = 6.5;
+// Cycles of a step that streams so many bytes of weights from there. Loads that miss the first
+// level cache share its few outstanding misses with the stream; so if the step's other loads do,
+// because its weights are read again and again, streaming overlaps with nothing.
+double streamed_step(double cycles, double bytes, bool again);
 // Below this many multiply-adds a kernel is over before other threads have started.
 inline constexpr int64_t k_parallel_multiplies = 1 << 20;
 

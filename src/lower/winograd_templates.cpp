@@ -60,10 +60,10 @@ int64_t scratch_bytes(const Nest& nest, const WinogradTile& tile) {
 // conv_templates.cpp for the matrix product's part).
 double expected_cycles(const Nest& nest, const WinogradTile& tile, const Machine& machine) {
   constexpr double k_least_sums = 10, k_loads = 1.8;
-  constexpr double k_near = 24, k_far = 9;  // bytes a cycle from the second level, and beyond
+  constexpr double k_near = 24;  // bytes a cycle from the second level cache
   // Cycles of a transform, a vector of channels at a place; more where scratch lies in the second
   // level cache, and more again where streamed weights drive it from there.
-  constexpr double k_input = 5, k_output = 5, k_beyond_l1 = 3, k_driven_out = 3;
+  constexpr double k_input = 5, k_output = 5, k_beyond_l1 = 3, k_driven_out = 12;
   constexpr double k_line = 2.5;  // cycles to load a line of transformed inputs from there
   const double sums = tile.vectors * tile.x, loads = tile.vectors + tile.x;
   const double step = 0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads);
@@ -80,7 +80,7 @@ double expected_cycles(const Nest& nest, const WinogradTile& tile, const Machine
   const double tile_weights = bytes * channels;
   const double again =
       tile_weights > static_cast<double>(machine.l1_bytes) ? std::max(step, bytes / k_near) : step;
-  const double far = std::max(step, bytes / k_far), near = std::max(step, bytes / k_near);
+  const double far = streamed_step(step, bytes, false), near = std::max(step, bytes / k_near);
   const bool resident = weight_bytes < 0.7 * static_cast<double>(machine.l2_bytes);
   const double first = far + (blocks - 1) * (resident ? near : far);
   // A place's transformed inputs come from afar once a block of channels, or for each register tile
@@ -92,9 +92,10 @@ double expected_cycles(const Nest& nest, const WinogradTile& tile, const Machine
       places * (channel_tiles * (channels * (first + blocks * (passes - 1) * again) +
                                  blocks * passes * 2 * sums) +
                 blocks * slab_loads * slab_lines * k_line);
-  const int64_t scratch = scratch_bytes(nest, tile);
-  const double place_cycles = (scratch > machine.l1_bytes ? k_beyond_l1 : 0) +
-                              (!resident && scratch > machine.l2_bytes / 4 ? k_driven_out : 0);
+  const int64_t product_bytes = 4 * nest.y * tile.tiles * padded_channels(tile);
+  const double place_cycles =
+      (scratch_bytes(nest, tile) > machine.l1_bytes ? k_beyond_l1 : 0) +
+      (!resident && product_bytes > machine.l2_bytes / 6 ? k_driven_out : 0);
   const auto tiles = blocks * static_cast<double>(tile.tiles);
   const double input = tiles * places * (k_input + place_cycles) *
                        static_cast<double>(divide_up(nest.ci, machine.vector));

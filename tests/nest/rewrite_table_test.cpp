@@ -8,6 +8,7 @@
 #include <functional>
 #include <numeric>
 
+#include "base/file.h"
 #include "network/evaluate.h"
 #include "tests/nest/tiny_networks.h"
 
@@ -452,6 +453,21 @@ TEST(Definition, OfEveryRowOnEverySmallConv) {
     }
   }
   for (const Row& row : definitions()) EXPECT_GT(applied[row.steps], 25) << row.steps;
+}
+
+TEST(Docs, ShowARowAndItsFileAsTheyAre) {
+  const std::string root = EMULSION_SOURCE_DIR, page = *read_file(root + "/docs/rewrites.md");
+  const auto block = [&](const std::string& name) {
+    const std::string fence = "```cpp " + name + "\n";
+    const size_t at = page.find(fence) + fence.size();
+    return page.substr(at, page.find("```", at) - at);
+  };
+  EXPECT_EQ(block("separable.cpp"), *read_file(root + "/src/nest/rewrites/separable.cpp"));
+  EXPECT_THAT(*read_file(root + "/src/nest/rewrite_table.cpp"),
+              HasSubstr(block("rewrite_table.cpp")));
+  for (const RewriteRule& rule : rewrite_rules()) {
+    EXPECT_THAT(page, HasSubstr(fmt::format("\n| {} | `", rule.name)));
+  }
 }
 
 }  // namespace

@@ -206,4 +206,10 @@ Result<Replacement> make_propagated_bottleneck(const RewriteSite&, const Step& s
                  "conv of a network");
 }
 
+// rewrites_of() offers none of them, as its question is about a conv alone and what they save is
+// not the conv's alone; inspect --space, which knows the network, does.
+std::vector<std::string> propagated_bottleneck_instances(const Nest&) {
+  return {"bottleneck co 2 propagated", "bottleneck co 4 propagated"};
+}
+
 }  // namespace emulsion

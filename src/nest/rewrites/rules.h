@@ -22,6 +22,7 @@ std::vector<std::string> tiled_bottleneck_instances(const Nest& nest);
 Result<Replacement> make_zeros_bottleneck(const RewriteSite& site, const Step& step);
 // propagated_bottleneck.cpp
 Result<Replacement> make_propagated_bottleneck(const RewriteSite& site, const Step& step);
+std::vector<std::string> propagated_bottleneck_instances(const Nest& nest);
 // input_bottleneck.cpp
 Result<Replacement> make_input_bottleneck(const RewriteSite& site, const Step& step);
 std::vector<std::string> input_bottleneck_instances(const Nest& nest);
