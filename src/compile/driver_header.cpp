@@ -43,7 +43,7 @@ typedef struct @N@_context @N@_context;
 
 // All zero means: the defaults.
 typedef struct @N@_options {
-  int threads;          // that run a layer; 0: @THREADS@. More than 1: from a pool shared by all contexts
+  int threads;          // that run a layer; 0: @THREADS@. More than 1: the context's own, beside the caller's
   const void *weights;  // content of a file like @N@.weights, 64-byte aligned; 0: those in the library
   void *workspace;      // @N@_workspace_bytes() bytes, 64-byte aligned, for this context alone; 0: allocated
   void (*error)(void *user, const char *message);  // called beside setting the last error

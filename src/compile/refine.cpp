@@ -70,7 +70,7 @@ Result<Plan> refine(const Network& network, const Plan& plan, KernelCache& cache
                     const RefineOptions& options) {
   using Clock = std::chrono::steady_clock;
   TRY(const std::string target, resolve_target(options.target));
-  TRY(PreparedNetwork prepared, prepare(network, plan, target));
+  TRY(PreparedNetwork prepared, prepare(network, plan, target, options.threads));
   const std::vector<Group> groups = conv_groups(prepared);
   TimingOptions timing;
   timing.threads = options.threads;

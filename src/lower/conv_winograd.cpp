@@ -6,8 +6,9 @@
 //   out            = A^T M A, then bias, residual, activation
 //
 // A schedule is one of the products' nest: y runs over the places p, x over the tiles. Its loops
-// outside y are blocks: the inputs of a block of x are transformed once, and the products of a
-// block are on the stack until the outputs are made of them. Tiles are counted in strips as wide as
+// outside y are blocks: the inputs of a block of x are transformed once (by each thread for itself,
+// where blocks of co are parallel), and the products of a block are on the stack until the outputs
+// are made of them. Tiles are counted in strips as wide as
 // a block, so that a block is a rectangle of tiles.
 #include <algorithm>
 #include <functional>
@@ -355,18 +356,13 @@ void schedule_winograd(WinogradFuncs& funcs, const Nest& nest, const WinogradSch
 
   // Where each part is computed.
   Var input_level = k_n, products_level = k_n;
-  bool shared = false;  // among threads: the inputs are transformed outside a parallel loop
   for (const Loop& loop : s.blocks) {
     const auto var = block_vars.find(loop.iterator);
     if (var == block_vars.end()) continue;
-    if (loop.kind == Loop::Kind::parallel) out.parallel(var->second);
+    const bool parallel = loop.kind == Loop::Kind::parallel;
+    if (parallel) out.parallel(var->second);
     products_level = var->second;
-    if (loop.iterator == "co") {
-      shared = loop.kind == Loop::Kind::parallel;
-    } else {
-      input_level = var->second;
-      shared = false;
-    }
+    if (loop.iterator != "co" || parallel) input_level = var->second;
   }
 
   const int tiles = narrow(s.columns * s.rows);
@@ -381,7 +377,6 @@ void schedule_winograd(WinogradFuncs& funcs, const Nest& nest, const WinogradSch
       .reorder(lane, k_place, vector, k_tile)
       .vectorize(lane)
       .unroll(k_place);
-  if (shared) funcs.input.parallel(k_tile);
   for (Func* f : {&funcs.taps, &funcs.input_rows}) {
     if (!f->defined()) continue;
     f->compute_at(funcs.input, vector)
@@ -435,7 +430,7 @@ struct Winograd {
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
     const Nest nest = conv_view(spec).nest;
     return winograd_schedules(products_nest(nest, Outputs), divide_up(nest.x, Outputs),
-                              machine_of(spec.target));
+                              machine_of(spec.target), spec.threads);
   }
 
   static std::vector<std::string> schedules(const KernelSpec& spec) {
