@@ -232,7 +232,9 @@ class RandomNetworkMaker {
       if (chance(0.4)) normalize.axes.push_back(axis);
     }
     if (normalize.axes.empty()) normalize.axes.push_back(rank - 1);
-    add(std::move(normalize), {x});
+    // Added to something, so that what it brings out of nearly equal elements stays small.
+    const ValueId y = add(std::move(normalize), {x});
+    add(Binary{}, {y, chance(0.5) ? x : literal({}, 1, 2)});
   }
 
   // Another order of dimensions, something there, and mostly the first order again.
