@@ -27,13 +27,6 @@ class Collector {
   std::map<std::string, int> indices_;
 };
 
-Result<int> convs_after(const Network& network, int position, const Steps& steps) {
-  const Layer& layer = network.layers[conv_layers(network)[position]];
-  TRY(const std::vector<Conv> parts,
-      rewritten(std::get<Conv>(layer.op), network.shape(layer.inputs[0]), steps));
-  return static_cast<int>(parts.size());
-}
-
 // The kernels of the slots that have a k-th choice, all taking it at once. A layer's kernel depends
 // on its own choice alone: rims follow from the largest window, which rewrites keep.
 Status collect_choice(const Network& network, const SearchSpace& space, size_t k,
@@ -46,16 +39,14 @@ Status collect_choice(const Network& network, const SearchSpace& space, size_t k
     if (k > 0) chosen[space.slots[s].conv] = space.slots[s].choices[k].rewrite;
   }
   TRY(const Network changed, apply_rewrites(network, chosen));
+  TRY(const std::vector<int> counts, convs_after(network, chosen));
   const LaidOutNetwork laid_out = lay_out(changed);
   const std::vector<int> convs = conv_layers(laid_out.network);
   size_t next = 0;
   std::vector<bool> of_slot(laid_out.network.layers.size(), false);
   const int count = static_cast<int>(conv_layers(network).size());
   for (int position = 0; position < count; ++position) {
-    int parts = 1;
-    if (const auto found = chosen.find(position); found != chosen.end()) {
-      TRY(parts, convs_after(network, position, found->second));
-    }
+    const int parts = counts[position];
     const auto slot = slot_of_conv.find(position);
     for (int part = 0; part < parts; ++part) {
       const int layer = convs[next++];

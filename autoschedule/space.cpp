@@ -22,7 +22,7 @@ Result<std::optional<std::regex>> parse_regex(const std::string& text, const cha
 
 bool too_many_groups(const Steps& steps) {
   return std::any_of(steps.begin(), steps.end(), [](const Step& step) {
-    return step.kind == Step::Kind::group && step.factor > k_most_groups;
+    return step.word == "group" && step.factor > k_most_groups;
   });
 }
 
@@ -33,9 +33,9 @@ std::vector<SlotChoice> choices_of(const Network& network, int layer) {
   std::vector<SlotChoice> choices = {{{}, nest.multiplies()}};
   for (Steps& steps : rewrites_of(conv, input)) {
     if (too_many_groups(steps)) continue;
-    const auto changed = emulsion::apply(nest, steps);
-    EMULSION_CHECK(changed.ok());
-    choices.push_back({std::move(steps), changed->multiplies()});
+    const auto cost = rewrite_cost(conv, input, steps);
+    EMULSION_CHECK(cost.ok());
+    choices.push_back({std::move(steps), cost->multiplies});
   }
   std::stable_sort(choices.begin() + 1, choices.end(),
                    [](const auto& a, const auto& b) { return a.multiplies > b.multiplies; });

@@ -1,6 +1,7 @@
 // emulsion inspect: a network's layers as they will be compiled, and what each could become.
 #include <nlohmann/json.hpp>
 
+#include "cli/inspect_space.h"
 #include "cli/verb.h"
 #include "nest/rewrite.h"
 #include "plan/plan.h"
@@ -13,6 +14,7 @@ using Json = nlohmann::ordered_json;
 
 struct InspectOptions : CommonOptions {
   bool verbose = false;
+  std::string space;  // the conv whose rewrites are listed, or empty
 };
 
 struct PassRun {
@@ -105,9 +107,9 @@ std::vector<LayerRow> layer_rows(const Network& network) {
       row.excluded = slot_exclusion(network, i);
       if (row.excluded.empty()) {
         for (const Steps& steps : rewrites_of(*conv, input)) {
-          const Result<Nest> nest = emulsion::apply(conv_nest(*conv, input), steps);
-          EMULSION_CHECK(nest.ok());
-          row.rewrites.push_back({to_text(steps), nest->multiplies()});
+          const Result<RewriteCost> cost = rewrite_cost(*conv, input, steps);
+          EMULSION_CHECK(cost.ok());
+          row.rewrites.push_back({to_text(steps), cost->multiplies});
         }
       }
     }
@@ -234,6 +236,7 @@ void print_json(const Network& network, const std::vector<LayerRow>& rows,
 Status inspect(const InspectOptions& options) {
   TRY(const Network imported, load_network(options));
   const Network network = simplify(imported);
+  if (!options.space.empty()) return inspect_space(network, options.space, options.json);
   const std::vector<LayerRow> rows = layer_rows(network);
   if (options.json) {
     print_json(network, rows, passes_run(imported));
@@ -250,12 +253,17 @@ std::function<Status()> define_inspect(CLI::App& app) {
   auto options = std::make_shared<InspectOptions>();
   add_model_argument(app, *options);
   app.add_flag("--json", options->json, "Print JSON (docs/formats.md)");
+  app.add_option("--space", options->space,
+                 "Only what this conv could become: every rewrite with what it saves, or why the "
+                 "conv refuses it")
+      ->type_name("LAYER");
   app.add_flag("--verbose", options->verbose, "Also say what each simplification did");
   app.footer(
       "A multiply is a multiply-add, padding counted. A slot is a conv that explore may rewrite; "
       "for the others\n"
       "the reason is given.\n"
-      "Example:\n  emulsion inspect resnet18.onnx");
+      "Examples:\n  emulsion inspect resnet18.onnx\n"
+      "  emulsion inspect resnet18.onnx --space layer2.0.conv2");
   return [options] { return inspect(*options); };
 }
 

@@ -14,19 +14,11 @@ struct Origin {
 
 Result<std::vector<Origin>> origins(const Network& simplified,
                                     const std::map<int, Steps>& changes) {
+  TRY(const std::vector<int> counts, convs_after(simplified, changes));
   std::vector<Origin> result;
-  const std::vector<int> convs = conv_layers(simplified);
-  for (int i = 0; i < static_cast<int>(convs.size()); ++i) {
+  for (int i = 0; i < static_cast<int>(counts.size()); ++i) {
     const auto change = changes.find(i);
-    const Layer& layer = simplified.layers[convs[i]];
-    int parts = 1;
-    if (change != changes.end()) {
-      // Only the count matters: without weights nothing is inherited.
-      Conv conv = std::get<Conv>(layer.op);
-      conv.weight = abstract_constant(conv.weight->shape);
-      TRY(const auto after, rewritten(conv, simplified.shape(layer.inputs[0]), change->second));
-      parts = static_cast<int>(after.size());
-    }
+    const int parts = counts[i];
     for (int part = 0; part < parts; ++part) {
       result.push_back({i, part, parts, change == changes.end() ? Steps{} : change->second});
     }

@@ -126,7 +126,7 @@ AlgorithmRow elementwise_row() {
   row.algorithm.name = "elementwise";
   row.algorithm.sentence = "activation, scale and shift, or two tensors with broadcasting";
   row.algorithm.applies = takes<Activation, Affine, BatchNorm, Binary>;
-  row.algorithm.default_schedule = no_schedule;
+  row.algorithm.best_guess = no_schedule;
   row.algorithm.schedules = no_schedules;
   row.algorithm.pack = pack_elementwise;
   row.algorithm.error_bound = 1e-6;

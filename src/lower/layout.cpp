@@ -21,21 +21,27 @@ const T* op_of(const Layer& layer) {
   return std::get_if<T>(&layer.op);
 }
 
-bool is_channel_concat(const Layer& layer, const Network& network) {
+// A concatenation of images along channels or rows: its parts can be written in place.
+bool is_image_concat(const Layer& layer, const Network& network) {
   const auto* concat = op_of<Concat>(layer);
-  return concat && concat->axis == 1 && is_image(network.shape(layer.output));
+  return concat && (concat->axis == 1 || concat->axis == 2) &&
+         is_image(network.shape(layer.output));
 }
 
-// A Slice that takes a run of channels and everything else whole.
-bool is_channel_slice(const Layer& layer, const Network& network) {
+// A Slice that takes a run along one axis and everything else whole.
+bool is_run(const Layer& layer, const Network& network, int axis) {
   const auto* slice = op_of<Slice>(layer);
   if (!slice || !is_image(network.shape(layer.output))) return false;
   const Shape& whole = network.shape(layer.inputs[0]);
   for (int d = 0; d < 4; ++d) {
     if (slice->steps[d] != 1 && slice->shape[d] != 1) return false;
-    if (d != 1 && (slice->starts[d] != 0 || slice->shape[d] != whole[d])) return false;
+    if (d != axis && (slice->starts[d] != 0 || slice->shape[d] != whole[d])) return false;
   }
   return true;
+}
+
+bool is_channel_slice(const Layer& layer, const Network& network) {
+  return is_run(layer, network, 1);
 }
 
 // The zeroed border that the layers reading a value want around it. Only convs read padding from
@@ -94,7 +100,7 @@ Network with_edge_copies(const Network& original) {
     return std::any_of(readers[value].begin(), readers[value].end(), [&](int reader) {
       const Layer& layer = original.layers[reader];
       return rim_wanted(layer, value) != k_no_rim || is_channel_slice(layer, original) ||
-             is_channel_concat(layer, original);
+             is_image_concat(layer, original);
     });
   };
   const auto needs_copy = [&](ValueId value) {
@@ -119,7 +125,7 @@ Network with_edge_copies(const Network& original) {
   for (ValueId& output : editor.network().outputs) {
     const Layer* maker = makers[output] < 0 ? nullptr : &original.layers[makers[output]];
     const bool written_by_kernel = maker && !op_of<Literal>(*maker) && !op_of<Reshape>(*maker) &&
-                                   !is_channel_concat(*maker, original) &&
+                                   !is_image_concat(*maker, original) &&
                                    !is_channel_slice(*maker, original);
     const bool is_direct = written_by_kernel && !taken[output] &&
                            one_order(original.shape(output)) && !wants_rim_or_slicing(output);
@@ -132,11 +138,16 @@ Network with_edge_copies(const Network& original) {
   return std::move(editor.network());
 }
 
-// What decides the descriptors: for every value the one it is a slice of, and from which channel.
-struct Slicing {
-  std::vector<ValueId> parent;
-  std::vector<int64_t> channel;
+// What decides the descriptors: for every value the one it is a slice of, and from which channel
+// and row.
+struct Place {
+  ValueId parent = -1;
+  int64_t channel = 0, row = 0;
+  // A run of the parent's rows. What lies above and below it is the parent's, and not zero: no conv
+  // may read padding there.
+  bool by_rows = false;
 };
+using Slicing = std::vector<Place>;
 
 // Finds a place inside another value for each slice and each part of a concatenation, adding copies
 // for parts that cannot be written in place.
@@ -147,20 +158,23 @@ struct Slicing {
 class Slicer {
  public:
   explicit Slicer(Network network) : network_(std::move(network)) {
-    slicing_.parent.assign(network_.values.size(), -1);
-    slicing_.channel.assign(network_.values.size(), 0);
+    slicing_.resize(network_.values.size());
     makers_ = producers(network_);
+    find_padded_rows();
   }
 
   void run() {
     for (const Layer& layer : network_.layers) {
-      if (is_channel_slice(layer, network_) && !is_edge(layer.output) &&
-          !is_edge(layer.inputs[0])) {
-        place(layer.output, layer.inputs[0], op_of<Slice>(layer)->starts[1]);
-      }
+      const auto* slice = op_of<Slice>(layer);
+      if (!slice || is_edge(layer.output) || is_edge(layer.inputs[0])) continue;
+      const bool by_rows = !is_run(layer, network_, 1) && is_run(layer, network_, 2);
+      if (!by_rows && !is_run(layer, network_, 1)) continue;
+      const Place place{layer.inputs[0], slice->starts[1], slice->starts[2], by_rows};
+      if ((by_rows || lies_by_rows(place.parent)) && padded_rows_[layer.output]) continue;
+      slicing_[layer.output] = place;
     }
     for (int i = static_cast<int>(network_.layers.size()) - 1; i >= 0; --i) {
-      if (is_channel_concat(network_.layers[i], network_)) place_parts(i);
+      if (is_image_concat(network_.layers[i], network_)) place_parts(i);
     }
   }
 
@@ -172,25 +186,45 @@ class Slicer {
     return std::count(network_.inputs.begin(), network_.inputs.end(), value) != 0 ||
            std::count(network_.outputs.begin(), network_.outputs.end(), value) != 0;
   }
-  void place(ValueId value, ValueId parent, int64_t channel) {
-    slicing_.parent[value] = parent;
-    slicing_.channel[value] = channel;
+
+  // Values that a conv reads with padding above or below, as they are or as part of a view.
+  void find_padded_rows() {
+    padded_rows_.assign(network_.values.size(), false);
+    for (auto layer = network_.layers.rbegin(); layer != network_.layers.rend(); ++layer) {
+      const bool view = op_of<Slice>(*layer) || op_of<Concat>(*layer);
+      for (const ValueId input : layer->inputs) {
+        const Pad4 rim = rim_wanted(*layer, input);
+        if (rim[0] > 0 || rim[2] > 0 || (view && padded_rows_[layer->output]))
+          padded_rows_[input] = true;
+      }
+    }
+  }
+
+  bool lies_by_rows(ValueId value) const {
+    for (; value >= 0; value = slicing_[value].parent)
+      if (slicing_[value].by_rows) return true;
+    return false;
   }
 
   bool parts_lie_side_by_side(const Layer& concat) const {
-    const ValueId parent = slicing_.parent[concat.inputs[0]];
-    int64_t channel = slicing_.channel[concat.inputs[0]];
-    if (parent < 0 || slicing_.parent[concat.output] >= 0) return false;
+    const Place first = slicing_[concat.inputs[0]];
+    if (first.parent < 0 || slicing_[concat.output].parent >= 0) return false;
+    const bool rows = op_of<Concat>(concat)->axis == 2;
+    int64_t channel = first.channel, row = first.row;
     for (const ValueId part : concat.inputs) {
-      if (slicing_.parent[part] != parent || slicing_.channel[part] != channel) return false;
-      channel += network_.shape(part)[1];
+      const Place& place = slicing_[part];
+      if (place.parent != first.parent || place.channel != channel || place.row != row ||
+          place.by_rows != first.by_rows) {
+        return false;
+      }
+      (rows ? row : channel) += network_.shape(part)[rows ? 2 : 1];
     }
-    return true;
+    return !(first.by_rows || lies_by_rows(first.parent)) || !padded_rows_[concat.output];
   }
 
   // Whether a value's memory may still be chosen by whoever holds it.
   bool is_free(ValueId value) const {
-    if (slicing_.parent[value] >= 0 || is_edge(value) || makers_[value] < 0) return false;
+    if (slicing_[value].parent >= 0 || is_edge(value) || makers_[value] < 0) return false;
     const Layer& maker = network_.layers[makers_[value]];
     return !op_of<Literal>(maker) && !op_of<Reshape>(maker);
   }
@@ -198,18 +232,32 @@ class Slicer {
   void place_parts(int index) {
     const ValueId whole = network_.layers[index].output;
     if (parts_lie_side_by_side(network_.layers[index])) {
-      const ValueId first = network_.layers[index].inputs[0];
       // The parts stay slices of the later concatenation, and this one is a slice of it as well.
-      place(whole, slicing_.parent[first], slicing_.channel[first]);
+      slicing_[whole] = slicing_[network_.layers[index].inputs[0]];
       return;
     }
-    int64_t channel = 0;
+    const bool rows = op_of<Concat>(network_.layers[index])->axis == 2;
+    Place place{whole, 0, 0, rows};
     for (size_t part = 0; part < network_.layers[index].inputs.size(); ++part) {
       ValueId value = network_.layers[index].inputs[part];
-      if (!is_free(value)) value = insert_copy(index, part);
-      place(value, whole, channel);
-      channel += network_.shape(value)[1];
+      const bool by_rows = rows || lies_by_rows(whole);
+      if (!is_free(value) || (by_rows && read_with_padded_rows(value)))
+        value = insert_copy(index, part);
+      slicing_[value] = place;
+      (rows ? place.row : place.channel) += network_.shape(value)[rows ? 2 : 1];
     }
+  }
+
+  // A part whose only padded reading is by way of the whole may lie among other rows: it is the
+  // whole's rim that is read then.
+  bool read_with_padded_rows(ValueId value) const {
+    for (const Layer& layer : network_.layers) {
+      if (std::count(layer.inputs.begin(), layer.inputs.end(), value) == 0) continue;
+      const Pad4 rim = rim_wanted(layer, value);
+      if (rim[0] > 0 || rim[2] > 0) return true;
+      if (op_of<Slice>(layer) && padded_rows_[layer.output]) return true;
+    }
+    return false;
   }
 
   // Puts a copy of a part before the concatenation, which moves one place down (index is updated).
@@ -220,8 +268,8 @@ class Slicer {
     std::rotate(network_.layers.begin() + index, network_.layers.end() - 1, network_.layers.end());
     ++index;
     network_.layers[index].inputs[part] = copy;
-    slicing_.parent.push_back(-1);
-    slicing_.channel.push_back(0);
+    slicing_.emplace_back();
+    padded_rows_.push_back(false);
     makers_ = producers(network_);
     return copy;
   }
@@ -229,6 +277,7 @@ class Slicer {
   Network network_;
   Slicing slicing_;
   std::vector<int> makers_;
+  std::vector<bool> padded_rows_;  // by value
 };
 
 std::vector<TensorDescriptor> describe(const Network& network, const Slicing& slicing) {
@@ -236,7 +285,7 @@ std::vector<TensorDescriptor> describe(const Network& network, const Slicing& sl
   std::vector<ValueId> roots(count);
   for (ValueId v = 0; v < count; ++v) {
     roots[v] = v;
-    while (slicing.parent[roots[v]] >= 0) roots[v] = slicing.parent[roots[v]];
+    while (slicing[roots[v]].parent >= 0) roots[v] = slicing[roots[v]].parent;
   }
   std::vector<Pad4> rims(count, k_no_rim);
   for (const Layer& layer : network.layers) {
@@ -264,13 +313,14 @@ std::vector<TensorDescriptor> describe(const Network& network, const Slicing& sl
   }
   for (ValueId v = 0; v < count; ++v) {
     if (roots[v] == v) continue;
-    int64_t channel = 0;
-    for (ValueId p = v; slicing.parent[p] >= 0; p = slicing.parent[p])
-      channel += slicing.channel[p];
     result[v] = result[roots[v]];
     result[v].shape = network.shape(v);
     result[v].parent = roots[v];
-    result[v].parent_offset = channel * result[v].strides[1];
+    for (ValueId p = v; slicing[p].parent >= 0; p = slicing[p].parent) {
+      result[v].parent_offset +=
+          slicing[p].channel * result[v].strides[1] + slicing[p].row * result[v].strides[2];
+      if (slicing[p].by_rows) result[v].rim[0] = result[v].rim[2] = 0;
+    }
   }
   return result;
 }
@@ -283,6 +333,17 @@ bool is_row_major(const TensorDescriptor& d) {
     expected *= d.shape[i];
   }
   return true;
+}
+
+// Whether a Slice's output lies in its input's memory.
+bool is_view(const LaidOutNetwork& laid_out, const Layer& layer) {
+  const Placement from = placement(laid_out, layer.inputs[0]);
+  const Placement to = placement(laid_out, layer.output);
+  const TensorDescriptor& d = laid_out.descriptors[layer.output];
+  int64_t offset = from.offset;
+  for (size_t i = 0; i < d.strides.size(); ++i)
+    offset += op_of<Slice>(layer)->starts[i] * d.strides[i];
+  return d.parent >= 0 && from.root == to.root && to.offset == offset;
 }
 
 // Every Reshape becomes a view: of its source if that lies in row-major order, else of a copy that
@@ -310,10 +371,8 @@ LaidOutNetwork with_views(const Network& network, std::vector<TensorDescriptor> 
       add(layer, true);
       continue;
     }
-    const bool sliced_in_place =
-        op_of<Slice>(layer) && result.descriptors[layer.output].parent >= 0 &&
-        placement(result, layer.output).root == placement(result, layer.inputs[0]).root;
-    add(layer, op_of<Literal>(layer) || is_channel_concat(layer, network) || sliced_in_place);
+    const bool sliced_in_place = op_of<Slice>(layer) && is_view(result, layer);
+    add(layer, op_of<Literal>(layer) || is_image_concat(layer, network) || sliced_in_place);
   }
   return result;
 }

@@ -18,8 +18,8 @@ struct LaidOutNetwork {
 };
 
 // Images channels innermost with the largest rim that any consumer needs; inputs, outputs and
-// values of other ranks row-major; concatenations along channels written in place by their
-// producers.
+// values of other ranks row-major; concatenations along channels or rows written in place by
+// their producers.
 //
 // Guarantees, beyond the descriptors': no value is both an input and an output of the network, no
 // value is an output twice, and every output is written by a kernel. An elided layer is a Literal

@@ -124,7 +124,7 @@ AlgorithmRow normalize_row() {
   row.algorithm.name = "normalize";
   row.algorithm.sentence = "mean and variance over axes, lines or columns in vectors";
   row.algorithm.applies = takes<Normalize>;
-  row.algorithm.default_schedule = no_schedule;
+  row.algorithm.best_guess = no_schedule;
   row.algorithm.schedules = no_schedules;
   row.algorithm.pack = pack_nothing;
   row.algorithm.error_bound = 1e-5;

@@ -40,8 +40,8 @@ template <class... Ops>
 bool takes(const KernelSpec& spec, std::string* reason) {
   return (std::holds_alternative<Ops>(spec.op) || ...) && takes_descriptors(spec, reason);
 }
-inline std::string no_schedule(const KernelSpec&) {
-  return "";
+inline CostedSchedule no_schedule(const KernelSpec&) {
+  return {};
 }
 inline std::vector<std::string> no_schedules(const KernelSpec&) {
   return {""};

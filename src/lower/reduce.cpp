@@ -124,7 +124,7 @@ AlgorithmRow reduce_row() {
   row.algorithm.name = "reduce";
   row.algorithm.sentence = "mean over axes, in vectors of outputs or of partial sums";
   row.algorithm.applies = takes<ReduceMean>;
-  row.algorithm.default_schedule = no_schedule;
+  row.algorithm.best_guess = no_schedule;
   row.algorithm.schedules = no_schedules;
   row.algorithm.pack = pack_nothing;
   row.algorithm.error_bound = 1e-5;
@@ -137,7 +137,7 @@ AlgorithmRow softmax_row() {
   row.algorithm.name = "softmax";
   row.algorithm.sentence = "softmax along one axis, the largest element subtracted first";
   row.algorithm.applies = takes<Softmax>;
-  row.algorithm.default_schedule = no_schedule;
+  row.algorithm.best_guess = no_schedule;
   row.algorithm.schedules = no_schedules;
   row.algorithm.pack = pack_nothing;
   row.algorithm.error_bound = 1e-5;

@@ -35,7 +35,7 @@ std::vector<Loop> ConvSchedule::reductions() const {
 
 std::vector<Loop> parts(const std::vector<Loop>& loops, const std::string& iterator) {
   std::vector<Loop> result;
-  for (const Loop& loop : loops)
+  for (const Loop& loop : simple_loops(loops))
     if (loop.iterator == iterator) result.push_back(loop);
   std::stable_sort(result.begin(), result.end(),
                    [](const Loop& a, const Loop& b) { return a.stride < b.stride; });
@@ -46,7 +46,13 @@ Result<ConvSchedule> conv_schedule(const Nest& nest, const ScheduleRules& rules)
   const auto first = std::find_if(nest.loops.begin(), nest.loops.end(),
                                   [](const Loop& loop) { return loop.reduction(); });
   ConvSchedule schedule{nest, {nest.loops.begin(), first}, {first, nest.loops.end()}};
-  for (const Loop& out : schedule.outer)
+  for (const Loop& loop : nest.loops)
+    if (loop.kind == Loop::Kind::gpu_block || loop.kind == Loop::Kind::gpu_thread)
+      return error("loop {} is mapped to a GPU; convs are compiled for CPUs only", loop.name);
+  for (const Loop& loop : schedule.inner)
+    if (!loop.fused.empty())
+      return error("the fused loop {} lies inside a reduction; fuse loops outside", loop.name);
+  for (const Loop& out : simple_loops(schedule.outer))
     for (const Loop& in : schedule.inner)
       if (out.iterator == in.iterator && out.stride < in.stride)
         return error("loop {} lies outside the reductions, and {}, of which it is a part, inside",
@@ -55,7 +61,7 @@ Result<ConvSchedule> conv_schedule(const Nest& nest, const ScheduleRules& rules)
     if (loop.kind == Loop::Kind::vectorized && loop.iterator != rules.vector_iterator)
       return error("this algorithm vectorizes {}, not {}", rules.vector_iterator, loop.iterator);
   for (const auto& [name, extent] : {std::pair{"co", nest.co}, std::pair{"g", nest.groups}})
-    for (const Loop& loop : nest.loops)
+    for (const Loop& loop : simple_loops(nest.loops))
       if (!rules.channels_padded && loop.iterator == name && loop.stride > 1 &&
           loop.stride > extent)
         return error("a tile of {} is larger than {}'s {} iterations", loop.stride, name, extent);

@@ -35,10 +35,6 @@ std::vector<Access> accesses_of(const Nest& nest) {
           {"out", {batch, out_channel, {{{"y", 1}}, 0}, {{{"x", 1}}, 0}}}};
 }
 
-Error refusal(const Step& step, const std::string& why) {
-  return error("step '{}': {}", to_text(step), why);
-}
-
 std::string loop_names(const Nest& nest) {
   std::string names;
   for (const Loop& loop : nest.loops) names += (names.empty() ? "" : " ") + loop.name;
@@ -56,7 +52,8 @@ std::string no_loop(const Nest& nest, const std::string& name) {
 
 // The loop that advances its iterator furthest: the only one that may cover more than the domain.
 bool outermost_part(const Nest& nest, const Loop& loop) {
-  return std::none_of(nest.loops.begin(), nest.loops.end(), [&](const Loop& other) {
+  const std::vector<Loop> loops = simple_loops(nest.loops);
+  return std::none_of(loops.begin(), loops.end(), [&](const Loop& other) {
     return other.iterator == loop.iterator && other.stride > loop.stride;
   });
 }
@@ -71,6 +68,7 @@ std::string unused_name(const Nest& nest, std::string name) {
 // Why a loop cannot be split by a factor; empty when it can.
 std::string split_refusal(Nest& nest, const Loop& loop, int64_t factor) {
   if (factor < 1) return "the factor must be 1 or more";
+  if (!loop.fused.empty()) return fmt::format("loop {} is fused; split its parts first", loop.name);
   if (loop.kind != Loop::Kind::serial)
     return fmt::format("loop {} is already unrolled, vectorized or parallel", loop.name);
   const bool channels = loop.iterator == "co" || loop.iterator == "g";
@@ -115,6 +113,13 @@ size_t end_of_tiles(const Nest& nest) {
   return end;
 }
 
+bool runs_at_once(const Loop& loop) {
+  return loop.kind == Loop::Kind::parallel || loop.kind == Loop::Kind::gpu_block ||
+         loop.kind == Loop::Kind::gpu_thread;
+}
+
+const char* k_marked = "the loop is already unrolled, vectorized, parallel or mapped to a GPU";
+
 Result<Nest> apply_vectorize(Nest nest, const Step& step) {
   const LoopIterator loop = find_loop(nest, step.loop);
   if (loop->reduction()) return refusal(step, "a reduction is not vectorized");
@@ -123,6 +128,7 @@ Result<Nest> apply_vectorize(Nest nest, const Step& step) {
       return refusal(step, fmt::format("loop {} is already vectorized", other.name));
   if (loop->kind != Loop::Kind::serial)
     return refusal(step, fmt::format("loop {} is already unrolled or parallel", loop->name));
+  if (!loop->fused.empty()) return refusal(step, "a fused loop is not vectorized");
   size_t index = loop - nest.loops.begin();
   if (step.factor > 0 && step.factor != loop->extent) {
     if (const std::string why = split_refusal(nest, *loop, step.factor); !why.empty())
@@ -145,10 +151,85 @@ Result<Nest> apply_interchange(Nest nest, const Step& step) {
       return refusal(step, fmt::format("the vectorized loop {} stays innermost", loop.name));
   std::swap(*a, *b);
   for (auto loop = nest.loops.begin(); loop != nest.loops.end(); ++loop)
-    if (loop->kind == Loop::Kind::parallel &&
+    if (runs_at_once(*loop) &&
         std::any_of(nest.loops.begin(), loop, [](const Loop& l) { return l.reduction(); }))
       return refusal(step,
                      fmt::format("the parallel loop {} would lie inside a reduction", loop->name));
+  return nest;
+}
+
+// A and B, directly inside it, become one loop: the one that a split took apart, or one over two
+// dimensions, whose name is both names.
+Result<Nest> apply_fuse(Nest nest, const Step& step) {
+  const LoopIterator a = find_loop(nest, step.loop), b = find_loop(nest, step.other);
+  if (b == nest.loops.end()) return refusal(step, no_loop(nest, step.other));
+  if (b != a + 1)
+    return refusal(step,
+                   fmt::format("loop {} does not lie directly inside loop {}", b->name, a->name));
+  for (const Loop& loop : {*a, *b})
+    if (loop.kind != Loop::Kind::serial)
+      return refusal(step,
+                     fmt::format("loop {} is already unrolled, vectorized, parallel or mapped "
+                                 "to a GPU",
+                                 loop.name));
+  const bool one_split = a->fused.empty() && b->fused.empty() && a->iterator == b->iterator;
+  if (one_split) {
+    if (a->stride != b->stride * b->extent)
+      return refusal(step, fmt::format("{} is not the inner part of {}", b->name, a->name));
+    const bool whole = outermost_part(nest, *a);
+    a->extent *= b->extent;
+    a->stride = b->stride;
+    const int64_t most = (extent_of(nest, a->iterator) + a->stride - 1) / a->stride;
+    if (whole) a->extent = std::min(a->extent, most);
+  } else {
+    if (a->reduction() || b->reduction())
+      return refusal(step, "a reduction is fused with its own parts only");
+    Loop fused{a->name + b->name, "", a->extent * b->extent, 1, Loop::Kind::serial, {}};
+    for (const Loop& loop : {*a, *b}) {
+      if (loop.fused.empty()) fused.fused.push_back(loop);
+      fused.fused.insert(fused.fused.end(), loop.fused.begin(), loop.fused.end());
+    }
+    if (find_loop(nest, fused.name) != nest.loops.end())
+      return refusal(step, fmt::format("there is a loop '{}' already", fused.name));
+    *a = std::move(fused);
+  }
+  nest.loops.erase(b);
+  return nest;
+}
+
+// Blocks and the threads in each: a GPU has three dimensions of either.
+constexpr int k_gpu_dimensions = 3;
+constexpr int64_t k_most_gpu_threads = 1024;
+
+Result<Nest> apply_gpu(Nest nest, const Step& step) {
+  const LoopIterator loop = find_loop(nest, step.loop);
+  const bool block = step.kind == Step::Kind::gpu_block;
+  const Loop::Kind kind = block ? Loop::Kind::gpu_block : Loop::Kind::gpu_thread;
+  if (loop->kind != Loop::Kind::serial) return refusal(step, k_marked);
+  if (std::any_of(nest.loops.begin(), loop + 1, [](const Loop& l) { return l.reduction(); }))
+    return refusal(step, "a loop that is, or lies inside, a reduction is not mapped to a GPU");
+  int same = 0;
+  int64_t threads = loop->extent;
+  bool inside_block = false;
+  for (auto other = nest.loops.begin(); other != nest.loops.end(); ++other) {
+    if (other->kind == Loop::Kind::parallel)
+      return refusal(step, fmt::format("loop {} is parallel on the CPU", other->name));
+    inside_block = inside_block || (other < loop && other->kind == Loop::Kind::gpu_block);
+    if (block && other < loop && other->kind == Loop::Kind::gpu_thread)
+      return refusal(
+          step, fmt::format("it lies inside loop {}, whose iterations are threads", other->name));
+    if (other->kind != kind) continue;
+    ++same;
+    threads *= other->extent;
+  }
+  if (same == k_gpu_dimensions)
+    return refusal(step, fmt::format("{} loops are mapped so already", k_gpu_dimensions));
+  if (!block && !inside_block)
+    return refusal(step, "threads lie inside blocks: map a loop outside it with gpu_block first");
+  if (!block && threads > k_most_gpu_threads)
+    return refusal(step, fmt::format("a block of {} threads is too large ({} at most)", threads,
+                                     k_most_gpu_threads));
+  loop->kind = kind;
   return nest;
 }
 
@@ -168,22 +249,25 @@ Result<Nest> apply_program_step(Nest nest, const Step& step) {
     }
     case Step::Kind::interchange:
       return apply_interchange(std::move(nest), step);
+    case Step::Kind::fuse:
+      return apply_fuse(std::move(nest), step);
+    case Step::Kind::gpu_block:
+    case Step::Kind::gpu_thread:
+      return apply_gpu(std::move(nest), step);
     case Step::Kind::vectorize:
       return apply_vectorize(std::move(nest), step);
     case Step::Kind::unroll:
-      if (loop->kind != Loop::Kind::serial)
-        return refusal(step, "the loop is already unrolled, vectorized or parallel");
+      if (loop->kind != Loop::Kind::serial) return refusal(step, k_marked);
       if (loop->extent > 64)
         return refusal(step, fmt::format("{} copies are too many (64 at most)", loop->extent));
       loop->kind = Loop::Kind::unrolled;
       return nest;
     case Step::Kind::parallel:
-      if (loop->kind != Loop::Kind::serial)
-        return refusal(step, "the loop is already unrolled, vectorized or parallel");
+      if (loop->kind != Loop::Kind::serial) return refusal(step, k_marked);
       if (std::any_of(nest.loops.begin(), loop + 1, [](const Loop& l) { return l.reduction(); }))
         return refusal(step, "a loop that is, or lies inside, a reduction is not parallel");
       for (const Loop& other : nest.loops)
-        if (other.kind == Loop::Kind::parallel)
+        if (runs_at_once(other))
           return refusal(step, fmt::format("loop {} is already parallel", other.name));
       loop->kind = Loop::Kind::parallel;
       return nest;
@@ -192,54 +276,14 @@ Result<Nest> apply_program_step(Nest nest, const Step& step) {
   }
 }
 
-// The domain changed: unsplit loops and accesses follow it.
-void renew(Nest& nest) {
-  for (Loop& loop : nest.loops) loop.extent = extent_of(nest, loop.iterator);
-  nest.accesses = accesses_of(nest);
-}
-
-Result<Nest> apply_neural_step(Nest nest, const Step& step) {
-  for (const Loop& loop : nest.loops)
-    if (loop.name != loop.iterator || loop.kind != Loop::Kind::serial)
-      return refusal(
-          step,
-          fmt::format("it must come before the steps that split or mark loops ({})", loop.name));
-  if (step.kind == Step::Kind::bottleneck) {
-    if (step.loop != "co") return refusal(step, "only bottleneck co is supported");
-    if (nest.bottleneck > 1) return refusal(step, "the nest already has a bottleneck");
-    if (step.factor < 2) return refusal(step, "the factor must be 2 or more");
-    if (nest.co % step.factor != 0)
-      return refusal(step, fmt::format("{} does not divide co's {}", step.factor, nest.co));
-    nest.bottleneck = step.factor;
-    nest.co /= step.factor;
-  } else {
-    const bool depthwise = step.kind == Step::Kind::depthwise;
-    const int64_t factor = depthwise ? std::gcd(nest.ci, nest.co) : step.factor;
-    if (depthwise && factor < 2)
-      return refusal(step, fmt::format("ci {} and co {} have no common divisor", nest.ci, nest.co));
-    if (factor < 2) return refusal(step, "the factor must be 2 or more");
-    for (const auto& [name, extent] : {std::pair{"ci", nest.ci}, std::pair{"co", nest.co}})
-      if (extent % factor != 0)
-        return refusal(step, fmt::format("{} does not divide {}'s {}", factor, name, extent));
-    nest.groups *= factor;
-    nest.ci /= factor;
-    nest.co /= factor;
-  }
-  renew(nest);
-  return nest;
-}
-
 }  // namespace
 
 int64_t Nest::multiplies() const {
-  const int64_t outputs = n * groups * co * y * x;
-  const int64_t widening = bottleneck > 1 ? groups * co * bottleneck : 0;
-  return outputs * (ci * ky * kx + widening);
+  return n * groups * co * y * x * ci * ky * kx;
 }
 
 int64_t Nest::weights() const {
-  const int64_t widening = bottleneck > 1 ? groups * co * bottleneck : 0;
-  return groups * co * (ci * ky * kx + widening);
+  return groups * co * ci * ky * kx;
 }
 
 Nest conv_nest(const Conv& conv, const Shape& input) {
@@ -262,13 +306,24 @@ Nest conv_nest(const Conv& conv, const Shape& input) {
   nest.y = outputs(0, nest.ky);
   nest.x = outputs(1, nest.kx);
   for (const char* name : {"n", "g", "co", "y", "x", "ci", "ky", "kx"})
-    nest.loops.push_back({name, name, extent_of(nest, name), 1, Loop::Kind::serial});
+    nest.loops.push_back({name, name, extent_of(nest, name), 1, Loop::Kind::serial, {}});
   nest.accesses = accesses_of(nest);
   return nest;
 }
 
+std::vector<Loop> simple_loops(const std::vector<Loop>& loops) {
+  std::vector<Loop> result;
+  for (const Loop& loop : loops) {
+    if (loop.fused.empty()) result.push_back(loop);
+    result.insert(result.end(), loop.fused.begin(), loop.fused.end());
+  }
+  return result;
+}
+
 Result<Nest> apply(const Nest& nest, const Step& step) {
-  return is_neural(step) ? apply_neural_step(nest, step) : apply_program_step(nest, step);
+  if (is_neural(step))
+    return refusal(step, "it changes what is computed; it belongs in a rewrite, not in a schedule");
+  return apply_program_step(nest, step);
 }
 
 Result<Nest> apply(Nest nest, const Steps& steps) {
@@ -279,14 +334,19 @@ Result<Nest> apply(Nest nest, const Steps& steps) {
 }
 
 std::string to_text(const Nest& nest) {
-  static constexpr const char* kinds[] = {"", " unrolled", " vectorized", " parallel"};
+  static constexpr const char* kinds[] = {"",          " unrolled",  " vectorized",
+                                          " parallel", " gpu block", " gpu thread"};
   std::string text = fmt::format("nest n={} g={} co={} ci={} y={} x={} ky={} kx={}", nest.n,
                                  nest.groups, nest.co, nest.ci, nest.y, nest.x, nest.ky, nest.kx);
-  if (nest.bottleneck > 1) text += fmt::format(" bottleneck={}", nest.bottleneck);
   text += "\n";
-  for (const Loop& loop : nest.loops)
-    text += fmt::format("  for {} in {} of {} by {}{}\n", loop.name, loop.extent, loop.iterator,
-                        loop.stride, kinds[static_cast<int>(loop.kind)]);
+  for (const Loop& loop : nest.loops) {
+    std::string over = fmt::format("{} by {}", loop.iterator, loop.stride);
+    for (size_t i = 0; i < loop.fused.size(); ++i) {
+      over = (i ? over + " x " : "") + loop.fused[i].name;
+    }
+    text += fmt::format("  for {} in {} of {}{}\n", loop.name, loop.extent, over,
+                        kinds[static_cast<int>(loop.kind)]);
+  }
   for (const Access& access : nest.accesses) {
     text += "  " + access.array;
     for (const AffineIndex& index : access.indices) {

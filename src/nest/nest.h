@@ -1,6 +1,6 @@
 // A convolution as a loop nest: an iteration domain n g co ci y x ky kx, an affine access for each
-// array, and the order and kind of its loops. apply() transforms it by a step or says why it
-// cannot.
+// array, and the order and kind of its loops. apply() transforms it by a program step or says why
+// it cannot.
 //
 // co and ci count within one group. The nest is what rewrites, schedules and the plugin share.
 #pragma once
@@ -15,16 +15,20 @@
 namespace emulsion {
 
 struct Loop {
-  enum class Kind { serial, unrolled, vectorized, parallel };
+  enum class Kind { serial, unrolled, vectorized, parallel, gpu_block, gpu_thread };
   std::string name;      // "co"; the inner part of a split of co is "coi"
-  std::string iterator;  // the dimension of the domain it runs over: n g co ci y x ky kx
+  std::string iterator;  // the dimension it runs over: n g co ci y x ky kx; "" when fused
   int64_t extent = 1;
   int64_t stride = 1;  // iterations of the dimension that one iteration of this loop advances
   Kind kind = Kind::serial;
+  std::vector<Loop> fused;  // the loops over several dimensions that it is, outermost first
 
   bool reduction() const { return iterator == "ci" || iterator == "ky" || iterator == "kx"; }
   bool operator==(const Loop&) const = default;
 };
+
+// Fused loops replaced by the loops that they are.
+std::vector<Loop> simple_loops(const std::vector<Loop>& loops);
 
 struct Term {
   std::string iterator;
@@ -47,11 +51,10 @@ struct Nest {
   int64_t n = 1, groups = 1, co = 1, ci = 1, y = 1, x = 1, ky = 1, kx = 1;  // the domain
   Extent2 stride{1, 1}, dilation{1, 1};
   Pad4 pad{0, 0, 0, 0};
-  int bottleneck = 1;       // > 1: co is the narrow width and a linear 1x1 conv widens it again
-  std::vector<Loop> loops;  // outermost first
+  std::vector<Loop> loops;       // outermost first
   std::vector<Access> accesses;  // in, weight, out
 
-  int64_t multiplies() const;  // of the nest, with the bottleneck's 1x1
+  int64_t multiplies() const;
   int64_t weights() const;
   bool operator==(const Nest&) const = default;
 };
@@ -59,14 +62,15 @@ struct Nest {
 // The nest of a conv on an input of this shape, loops in the order n g co y x ci ky kx.
 Nest conv_nest(const Conv& conv, const Shape& input);
 
-// The transformed nest, or what the step refuses and why.
-//   split L F        L becomes L (outer) and Li (inner, extent F); a ragged split is allowed for y
-//   x co only interchange A B  loops A and B change places; neural sense: a following bottleneck
-//   works on B's dimension tile L F         split L F, then Li moves inside every reduction loop
+// The nest transformed by a program step, or what the step refuses and why. None changes the
+// domain.
+//   split L F           L becomes L (outer) and Li (inner, extent F); ragged for y x co g only
+//   interchange A B     loops A and B change places
+//   tile L F            split L F, then Li moves inside every reduction loop
+//   fuse A B            A and B, directly inside it, become one: what a split took apart, or AB
 //   unroll/vectorize/parallel L
-//   group G          G | ci and G | co: conv with G times the groups
-//   bottleneck co B  B | co: co shrinks B times, then a linear 1x1 conv widens it again
-//   depthwise        group gcd(ci, co)
+//   gpu_block/gpu_thread L   how a loop runs on a GPU
+// Neural steps are refused: replacement.h applies those to a conv.
 Result<Nest> apply(const Nest& nest, const Step& step);
 Result<Nest> apply(Nest nest, const Steps& steps);
 

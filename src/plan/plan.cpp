@@ -18,15 +18,6 @@ std::string image_hint(const Shape& shape) {
   return fmt::format("{}x{}x{}", shape[1], shape[2], shape[3]);
 }
 
-// How many convs a rewrite leaves; weights are left out, so that nothing is inherited for a count.
-Result<int> convs_after(const Network& network, int layer, const Steps& steps) {
-  if (steps.empty()) return 1;
-  Conv conv = std::get<Conv>(network.layers[layer].op);
-  conv.weight = abstract_constant(conv.weight->shape);
-  TRY(const auto convs, rewritten(conv, network.shape(network.layers[layer].inputs[0]), steps));
-  return static_cast<int>(convs.size());
-}
-
 // Reads one JSON object strictly: every key is known, has its type, and is there unless it is
 // optional.
 class ObjectReader {
@@ -210,12 +201,15 @@ Status check_all(const Plan& plan, const Network& simplified) {
         "the plan names have the same shapes",
         plan.network, simplified.name, structure_hash(simplified));
   }
+  const auto counts = convs_after(simplified, rewrites(plan));
+  if (!counts.ok()) {
+    return Error{"the plan's " + counts.error().message, counts.error().code};
+  }
   for (const LayerChoice& choice : plan.layers) {
-    const auto count = convs_after(simplified, convs[choice.conv], choice.rewrite);
-    if (!count.ok()) return count.error().in(fmt::format("the plan's conv {}", choice.conv));
-    if (!choice.kernels.empty() && static_cast<int>(choice.kernels.size()) != *count) {
+    const int count = (*counts)[choice.conv];
+    if (!choice.kernels.empty() && static_cast<int>(choice.kernels.size()) != count) {
       return error("the plan's conv {} has {} kernels; after its rewrite there are {} convs",
-                   choice.conv, choice.kernels.size(), *count);
+                   choice.conv, choice.kernels.size(), count);
     }
   }
   return ok();
@@ -287,6 +281,8 @@ Plan rewritten_plan(const Plan& plan, const Network& simplified_original,
   const std::vector<int> before = conv_layers(simplified_original);
   const std::vector<int> after = conv_layers(simplified_rewritten);
   Plan result{structure_hash(simplified_rewritten), plan.target, plan.threads, {}};
+  const auto counts = convs_after(simplified_original, rewrites(plan));
+  EMULSION_CHECK(counts.ok());  // check() has passed
   auto choice = plan.layers.begin();
   int position = 0;  // in `after`
   for (int conv = 0; conv < static_cast<int>(before.size()); ++conv) {
@@ -294,8 +290,6 @@ Plan rewritten_plan(const Plan& plan, const Network& simplified_original,
       ++position;
       continue;
     }
-    const auto count = convs_after(simplified_original, before[conv], choice->rewrite);
-    EMULSION_CHECK(count.ok());  // check() has passed
     for (size_t i = 0; i < choice->kernels.size(); ++i) {
       const int place = position + static_cast<int>(i), layer = after.at(place);
       result.layers.push_back({place,
@@ -304,7 +298,7 @@ Plan rewritten_plan(const Plan& plan, const Network& simplified_original,
                                {},
                                {choice->kernels[i]}});
     }
-    position += *count;
+    position += (*counts)[conv];
     ++choice;
   }
   EMULSION_CHECK(position == static_cast<int>(after.size()));

@@ -28,6 +28,10 @@ Network merge_affines(const Network& network);
 Network fold_dense_bias(const Network& network);
 Network fold_affines_back(const Network& network);
 Network fold_affines_forward(const Network& network);
+// hoist.cpp
+Network hoist_over_resizes(const Network& network);
+Network distribute_over_concats(const Network& network);
+Network distribute_additions(const Network& network);
 // fuse.cpp
 Network recognise_gates(const Network& network);
 Network fuse_residuals(const Network& network);

@@ -16,8 +16,8 @@ Network checked(const SimplifyPass& pass, const Network& network) {
 }
 
 // One pass makes work for an earlier one, so the list runs until nothing changes. Every change
-// removes a layer, moves a transpose down, or replaces an op by one that no pass turns back, so
-// that this ends.
+// removes a layer, moves a transpose down or an elementwise layer up, or replaces an op by one that
+// no pass turns back, so that this ends.
 Network fixed_point(const Network& network, const std::vector<SimplifyPass>& passes) {
   Network now = without_dead_layers(network);
   std::string before;
@@ -65,6 +65,13 @@ const std::vector<SimplifyPass>& simplify_passes() {
       {"literals_to_affine", "arithmetic with a scalar or per-channel literal is an affine",
        literals_to_affine},
       {"merge_affines", "an affine of an affine is one affine", merge_affines},
+      {"hoist_over_resizes", "an affine or activation of repeated rows comes before the repeating",
+       hoist_over_resizes},
+      {"distribute_over_concats",
+       "an affine or activation of concatenated convs goes to each of them",
+       distribute_over_concats},
+      {"distribute_additions", "an addition to concatenated convs goes to each of them",
+       distribute_additions},
       {"fold_affines_back", "an affine goes into the weights of the conv or dense layer before it",
        fold_affines_back},
       {"fold_affines_forward", "an affine goes into the weights of the unpadded convs after it",

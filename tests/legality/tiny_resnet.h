@@ -1,5 +1,5 @@
 // The test vectors' networks as Network ops: a stem, two basic blocks of width 8 and 16, the second
-// with stride 2 and a shortcut, average pool, linear; every 3x3 slot as a spec says.
+// with stride 2 and a shortcut, average pool, linear; every 3x3 slot rewritten as a spec says.
 #pragma once
 
 #include <string>
@@ -16,7 +16,8 @@ struct Spec {
 
 struct TinyResnet {
   TrainingNetwork training;
-  std::vector<int> weight_order;  // by layer: k of the weights' closed form, or -1
+  std::vector<int> weight_order;   // by layer: k of the weights' closed form, or -1
+  std::vector<int> first_of_conv;  // by conv of the unrewritten network: k of its first weights
 };
 
 TinyResnet tiny_resnet(const Spec& spec, int64_t batch = 4, int64_t width = 8, int64_t size = 8,

@@ -32,7 +32,12 @@ INSTANTIATE_TEST_SUITE_P(
                     "split ci 6; interchange cii kx; split cii 2; unroll ciii; vectorize co 8",
                     "split y 4; split yi 2; parallel y; vectorize co 4",
                     "split x 2; split x 2; vectorize co 4",
-                    "interchange co x; vectorize co 4; parallel y", "tile n 2; vectorize co 8"));
+                    "interchange co x; vectorize co 4; parallel y", "tile n 2; vectorize co 8",
+                    "fuse y x; vectorize co 4",
+                    "tile co 16; vectorize coi 8; fuse n g; fuse ng co; "
+                    "fuse ngco y; parallel ngcoy",
+                    "tile x 2; tile co 8; vectorize coi; fuse y x; parallel yx",
+                    "split co 4; fuse co coi; vectorize co 4"));
 
 class TemplateSchedule : public testing::TestWithParam<ConvCase> {};
 
@@ -48,7 +53,7 @@ TEST_P(TemplateSchedule, IsAcceptedAndTheDefaultIsFirst) {
       const std::vector<std::string> schedules = algorithm.schedules(spec);
       ASSERT_FALSE(schedules.empty());
       EXPECT_LE(schedules.size(), 24u);
-      EXPECT_EQ(schedules.front(), algorithm.default_schedule(spec));
+      EXPECT_EQ(schedules.front(), algorithm.best_guess(spec).steps);
       for (const std::string& schedule : schedules) {
         spec.schedule = schedule;
         const auto full = completed(spec);
@@ -113,6 +118,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"direct", "tile x 8", "a tile of 8 is larger than x's 5 iterations"},
         Refused{"direct", "nonsense", "no step is called 'nonsense'"},
         Refused{"direct", "group 2", "changes what is computed"},
+        Refused{"direct", "gpu_block y; vectorize co 4", "convs are compiled for CPUs only"},
+        Refused{"direct", "interchange n ci; fuse y x",
+                "the fused loop yx lies inside a reduction"},
         Refused{"direct", "vectorize x 4", "this algorithm vectorizes co, not x"},
         Refused{"direct", "split x 2; interchange x xi; interchange x ci", "of which it is a part"},
         Refused{"direct", "tile co 4096; tile n 2; tile y 7; tile x 5", "sums"},

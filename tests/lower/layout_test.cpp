@@ -255,5 +255,83 @@ TEST(LayOut, ARunOfChannelsIsAView) {
   expect_same_function(network, laid_out);
 }
 
+// The split of a conv in bands of rows.
+TEST(LayOut, PartsOfAConcatenationOfRowsAreWrittenInPlace) {
+  Builder b;
+  const ValueId x = b.add(conv(1, 3, 1), {b.input({2, 1, 6, 6})});
+  std::vector<ValueId> bands, parts;
+  for (const int64_t first : {0, 2, 4}) {
+    bands.push_back(b.add(Slice{{0, 0, first, 0}, {1, 1, 1, 1}, {2, 3, 2, 6}}, {x}));
+    parts.push_back(b.add(conv(3, 4, 3), {bands.back()}));
+  }
+  const ValueId whole = b.add(Concat{2}, parts);
+  const Network network =
+      b.finish({b.add(ReduceMean{{2, 3}, true}, {b.add(conv(4, 2, 3), {whole})})});
+  const LaidOutNetwork laid_out = lay_out(network);
+  EXPECT_EQ(count_copies(laid_out), 0);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(placement(laid_out, parts[i]).root, whole);
+    EXPECT_EQ(placement(laid_out, parts[i]).offset, 2 * i * laid_out.descriptors[whole].strides[2]);
+    EXPECT_EQ(laid_out.descriptors[parts[i]].rim, (Pad4{0, 1, 0, 1}));
+    // A band is padded with zeros, so that its rows are copied out of the image.
+    EXPECT_EQ(placement(laid_out, bands[i]).root, bands[i]);
+  }
+  expect_same_function(network, laid_out);
+}
+
+TEST(LayOut, ARunOfRowsThatNothingPadsIsAView) {
+  Builder b;
+  const ValueId x = b.add(conv(1, 3, 1), {b.input({1, 1, 6, 6})});
+  const ValueId low = b.add(Slice{{0, 0, 2, 0}, {1, 1, 1, 1}, {1, 3, 2, 6}}, {x});
+  const Network network =
+      b.finish({b.add(ReduceMean{{2, 3}, true}, {b.add(conv(3, 2, 1), {low})})});
+  const LaidOutNetwork laid_out = lay_out(network);
+  EXPECT_EQ(placement(laid_out, low).root, x);
+  EXPECT_EQ(placement(laid_out, low).offset, 2 * laid_out.descriptors[x].strides[2]);
+  expect_same_function(network, laid_out);
+}
+
+TEST(LayOut, ABandThatAConvPadsIsCopiedIntoItsPlace) {
+  Builder b;
+  const ValueId x = b.input({1, 1, 4, 6});
+  const ValueId p = b.add(conv(1, 3, 1), {x}), q = b.add(conv(1, 3, 1), {x});
+  const ValueId other = b.add(conv(3, 3, 3), {p});
+  const ValueId whole = b.add(Concat{2}, {p, q});
+  const Network network = b.finish(
+      {b.add(ReduceMean{{2, 3}, true}, {other}), b.add(ReduceMean{{2, 3}, true}, {whole})});
+  const LaidOutNetwork laid_out = lay_out(network);
+  EXPECT_EQ(count_copies(laid_out), 1);
+  expect_same_function(network, laid_out);
+}
+
+// All ways of concatenating and slicing channels and rows, twice over, with a conv at the end that
+// may pad.
+TEST(LayOut, NestedRunsOfChannelsAndRowsComputeTheSame) {
+  for (int way = 0; way < 64; ++way) {
+    SCOPED_TRACE(way);
+    const auto bit = [&](int i) { return way >> i & 1; };
+    Builder b;
+    const ValueId x = b.add(conv(1, 4, 1), {b.input({1, 1, 4, 4})});
+    const ValueId y = b.add(conv(4, 4, 3), {x});
+    ValueId whole = b.add(Concat{bit(0) ? 1 : 2}, {x, y});
+    whole = b.add(Concat{bit(1) ? 1 : 2}, {whole, b.relu(whole)});
+    const Shape shape = b.network.shape(whole);
+    Slice slice{{0, 0, 0, 0}, {1, 1, 1, 1}, shape};
+    slice.shape[bit(2) ? 1 : 2] /= 2;
+    slice.starts[bit(2) ? 1 : 2] = 2;
+    const ValueId run = b.add(slice, {whole});
+    slice.starts = {0, 0, 0, 0};
+    slice.shape = b.network.shape(run);
+    slice.shape[bit(3) ? 1 : 2] /= 2;
+    slice.starts[bit(3) ? 1 : 2] = 1;
+    const ValueId inner = b.add(slice, {run});
+    const ValueId end = b.add(conv(b.network.shape(inner)[1], 2, bit(4) ? 3 : 1), {inner});
+    const ValueId middle = b.add(conv(b.network.shape(run)[1], 2, bit(5) ? 3 : 1), {run});
+    const Network network = b.finish(
+        {b.add(ReduceMean{{2, 3}, true}, {end}), b.add(ReduceMean{{2, 3}, true}, {middle})});
+    expect_same_function(network, lay_out(network));
+  }
+}
+
 }  // namespace
 }  // namespace emulsion

@@ -20,7 +20,7 @@ Nest small_nest(int64_t co = 8, int64_t ci = 4, int64_t size = 7, int groups = 1
 }
 
 std::string loops(const Nest& nest) {
-  static constexpr const char* marks[] = {"", "u", "v", "p"};
+  static constexpr const char* marks[] = {"", "u", "v", "p", "b", "t"};
   std::string text;
   for (const Loop& loop : nest.loops)
     text += fmt::format("{}{}{}{}", text.empty() ? "" : " ", loop.name, loop.extent,
@@ -53,9 +53,6 @@ TEST(ConvNest, HasTheDomainAndAccessesOfTheConv) {
 TEST(ConvNest, CountsMultipliesAndWeights) {
   EXPECT_EQ(small_nest().multiplies(), 8 * 4 * 9 * 49);
   EXPECT_EQ(small_nest().weights(), 8 * 4 * 9);
-  const Nest narrow = *apply(small_nest(), *parse_steps("bottleneck co 2"));
-  EXPECT_EQ(narrow.multiplies(), (4 * 4 * 9 + 8 * 4) * 49);
-  EXPECT_EQ(narrow.weights(), 4 * 4 * 9 + 8 * 4);
 }
 
 struct Applied {
@@ -87,10 +84,16 @@ INSTANTIATE_TEST_SUITE_P(
                     Applied{"interchange co y; parallel y", "n1 g1 y7p co8 x7 ci4 ky3 kx3"},
                     Applied{"interchange ci kx; interchange kx ky", "n1 g1 co8 y7 x7 ky3 kx3 ci4"},
                     Applied{"split co 4; split co 2", "n1 g1 co1 coii2 coi4 y7 x7 ci4 ky3 kx3"},
-                    Applied{"group 2", "n1 g2 co4 y7 x7 ci2 ky3 kx3"},
-                    Applied{"group 2; group 2; tile co 2", "n1 g4 co1 y7 x7 ci1 ky3 kx3 coi2"},
-                    Applied{"depthwise", "n1 g4 co2 y7 x7 ci1 ky3 kx3"},
-                    Applied{"bottleneck co 4", "n1 g1 co2 y7 x7 ci4 ky3 kx3"}));
+                    Applied{"split co 4; fuse co coi", "n1 g1 co8 y7 x7 ci4 ky3 kx3"},
+                    Applied{"split co 3; fuse co coi", "n1 g1 co8 y7 x7 ci4 ky3 kx3"},
+                    Applied{"split ci 2; fuse ci cii", "n1 g1 co8 y7 x7 ci4 ky3 kx3"},
+                    Applied{"fuse co y; parallel coy", "n1 g1 coy56p x7 ci4 ky3 kx3"},
+                    Applied{"fuse n g; fuse ng co", "ngco8 y7 x7 ci4 ky3 kx3"},
+                    Applied{"tile co 4; fuse co y; fuse coy x", "n1 g1 coyx98 ci4 ky3 kx3 coi4"},
+                    Applied{"split co 4; gpu_block co; gpu_thread coi",
+                            "n1 g1 co2b coi4t y7 x7 ci4 ky3 kx3"},
+                    Applied{"gpu_block y; tile x 2; gpu_thread x; vectorize co 4",
+                            "n1 g1 co2 y7b x4t ci4 ky3 kx3 xi2 coi4v"}));
 
 struct Refused {
   const char* steps;
@@ -124,14 +127,43 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{"parallel y; parallel co", "loop y is already parallel"},
                     Refused{"parallel y; interchange y ky", "would lie inside a reduction"},
                     Refused{"vectorize co 4; interchange coi x", "stays innermost"},
-                    Refused{"tile co 2; group 2", "before the steps that split"},
-                    Refused{"group 3", "3 does not divide ci's 4"},
-                    Refused{"group 8", "8 does not divide ci's 4"},
-                    Refused{"group 1", "must be 2 or more"},
-                    Refused{"depthwise; depthwise", "no common divisor"},
-                    Refused{"bottleneck co 3", "3 does not divide co's 8"},
-                    Refused{"bottleneck co 2; bottleneck co 2", "already has a bottleneck"},
-                    Refused{"bottleneck y 2", "only bottleneck co"}));
+                    Refused{"fuse co x", "loop x does not lie directly inside loop co"},
+                    Refused{"fuse y co", "loop co does not lie directly inside loop y"},
+                    Refused{"fuse x ci", "a reduction is fused with its own parts only"},
+                    Refused{"fuse ci ky", "a reduction is fused with its own parts only"},
+                    Refused{"parallel y; fuse y x", "loop y is already"},
+                    Refused{"split co 4; interchange co coi; fuse coi co", "not the inner part"},
+                    Refused{"fuse y x; tile yx 2", "loop yx is fused"},
+                    Refused{"fuse y x; vectorize yx", "a fused loop is not vectorized"},
+                    Refused{"gpu_block ci", "not mapped to a GPU"},
+                    Refused{"gpu_block y; gpu_block y", "already"},
+                    Refused{"gpu_thread y", "threads lie inside blocks"},
+                    Refused{"gpu_block x; gpu_thread y", "threads lie inside blocks"},
+                    Refused{"gpu_block co; gpu_thread y; gpu_block x", "iterations are threads"},
+                    Refused{"parallel co; gpu_block y", "loop co is parallel on the CPU"},
+                    Refused{"gpu_block co; parallel y", "loop co is already parallel"},
+                    Refused{"gpu_block n; gpu_block g; gpu_block co; gpu_block y",
+                            "3 loops are mapped so already"},
+                    Refused{"group 2", "it changes what is computed"},
+                    Refused{"unroll co 2", "it changes what is computed"}));
+
+TEST(GpuSteps, ABlockHasNoMoreThreadsThanAGpuTakes) {
+  const auto nest = apply(small_nest(4096), *parse_steps("split co 2048; gpu_block co"));
+  const auto threads = apply(*nest, *parse_steps("gpu_thread coi"));
+  ASSERT_FALSE(threads.ok());
+  EXPECT_THAT(threads.error().message, HasSubstr("2048 threads is too large (1024 at most)"));
+}
+
+// How far iteration i of a loop is along a dimension.
+int64_t step_of(const Loop& loop, int64_t i, const std::string& iterator) {
+  if (loop.fused.empty()) return loop.iterator == iterator ? i * loop.stride : 0;
+  int64_t value = 0;
+  for (auto part = loop.fused.rbegin(); part != loop.fused.rend(); ++part) {
+    value += step_of(*part, i % part->extent, iterator);
+    i /= part->extent;
+  }
+  return value;
+}
 
 // Every point of the domain that the loops visit, points beyond it left out.
 std::set<std::vector<int64_t>> visited(const Nest& nest) {
@@ -144,8 +176,7 @@ std::set<std::vector<int64_t>> visited(const Nest& nest) {
     bool inside = true;
     for (const auto& [iterator, extent] : domain) {
       int64_t value = 0;
-      for (size_t i = 0; i < index.size(); ++i)
-        if (nest.loops[i].iterator == iterator) value += index[i] * nest.loops[i].stride;
+      for (size_t i = 0; i < index.size(); ++i) value += step_of(nest.loops[i], index[i], iterator);
       inside = inside && value < extent;
       point.push_back(value);
     }
@@ -163,9 +194,12 @@ TEST(ProgramSteps, KeepEveryPointOfTheDomain) {
   const Nest start = conv_nest(conv, {1, 4, 1, 5});
   std::vector<Step> alphabet;
   for (const char* text :
-       {"split co 2", "tile co 4", "split co 3", "tile x 2", "tile x 3", "split ci 2",
-        "split coi 2", "tile xi 2", "interchange co x", "interchange x ci", "interchange coi ci",
-        "vectorize co 4", "vectorize coi", "unroll xi", "parallel co"})
+       {"split co 2",       "tile co 4",        "split co 3",         "tile x 2",
+        "tile x 3",         "split ci 2",       "split coi 2",        "tile xi 2",
+        "interchange co x", "interchange x ci", "interchange coi ci", "vectorize co 4",
+        "vectorize coi",    "unroll xi",        "parallel co",        "fuse co coi",
+        "fuse co x",        "fuse x xi",        "fuse ci cii",        "gpu_block x",
+        "gpu_thread coi"})
     alphabet.push_back(parse_steps(text)->front());
   int applied = 0;
   const auto visit = [&](const auto& self, const Nest& nest, int depth) -> void {

@@ -24,10 +24,10 @@ Steps steps(const std::string& text) {
 Plan plan_with(const Network& network, int conv, const Steps& rewrite) {
   const int layer = conv_layers(network)[conv];
   const Layer& l = network.layers[layer];
-  const auto parts = rewritten(std::get<Conv>(l.op), network.shape(l.inputs[0]), rewrite);
-  EXPECT_TRUE(parts.ok());
+  const auto cost = rewrite_cost(std::get<Conv>(l.op), network.shape(l.inputs[0]), rewrite);
+  EXPECT_TRUE(cost.ok());
   LayerChoice choice{conv, l.name, shape_hint(network, layer), rewrite, {}};
-  for (size_t i = 0; i < parts->size(); ++i) {
+  for (int i = 0; i < cost->convs; ++i) {
     choice.kernels.push_back({fmt::format("algorithm{}", i), i ? "" : "vectorize co 8"});
   }
   return {structure_hash(network), "host", 2, {choice}};
