@@ -1,64 +1,244 @@
-"""Every distinct convolution of some networks: how near our kernels come to the machine's peak.
+"""Every distinct convolution of our models, alone: ours, ONNX Runtime and OpenVINO against the machine's peak.
 
-The peak is that of f32 FMAs on one thread, measured in the same run. A kernel is timed warm (called again and
-again) and cold (its weights and input evicted before each call); inside a network it is in between.
-Writes bench/results/layers.json and layers.md and prints the table.
+The peak is that of f32 FMAs on one thread, measured in the same run. Each convolution, with bias and ReLU, is a network
+of its own; what counts is the time of its kernel, without conversions of layout, as each engine's own profile says.
+Ours is timed warm (called again and again) and cold (weights and input evicted before each call): inside a network it
+is in between. Engines that are not installed are left out. Writes layers.json and layers.md and prints the table.
 """
 
 import argparse
+import csv
 import json
+import os
 import pathlib
-import subprocess
+import sys
+import time
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
 
 from machine import cpu_features, cpu_name
+from workers import ROOT, emulsion
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-EMULSION = ROOT / "build" / "bin" / "emulsion"
-NETWORKS = ["resnet34-cifar10", "resnet18", "resnet50"]
-
-
-def layers_of(network, folder, options):
-    """One record a distinct conv: the bench verb's, with the network's name and the peak."""
-    model = folder / f"{network}.onnx"
-    if not model.exists():
-        subprocess.run([EMULSION, "model", network, "-o", model], check=True, stdout=subprocess.DEVNULL)
-    output = subprocess.run([EMULSION, "bench", model, "--layers", "--json", "--seconds", str(options.seconds)],
-                            check=True, stdout=subprocess.PIPE, text=True).stdout
-    report = json.loads(output)
-    distinct = {}
-    for layer in report["layers"]:
-        if layer["op"] == "conv":
-            distinct.setdefault((layer["shape"], layer["schedule"]), layer)
-    return [dict(layer, network=network, peak_gflops=report["peak_gflops"]) for layer in distinct.values()]
+FIELDS = ("ci", "h", "w", "co", "ky", "kx", "sy", "sx", "dy", "dx", "groups", "pads")
+CHUNK = 16  # layers in one file for ours: kernels of a file are compiled side by side
 
 
-def percent(layer, key):
-    return 100 * layer["gflop"] / (layer[key] / 1e3) / layer["peak_gflops"]
+def conv_of_node(node, shapes):
+    """The fields of an ONNX Conv node."""
+    attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    _, ci, h, w = shapes[node.input[0]]
+    co, _, ky, kx = shapes[node.input[1]]
+    strides, dilations = attributes.get("strides", [1, 1]), attributes.get("dilations", [1, 1])
+    return dict(zip(FIELDS, (ci, h, w, co, ky, kx, *strides, *dilations, attributes.get("group", 1),
+                             tuple(attributes.get("pads", [0, 0, 0, 0])))))
 
 
-def table(layers):
-    lines = ["| network | layer | algorithm | warm, % of peak | cold, % of peak |", "|---|---|---|---|---|"]
-    for layer in layers:
-        lines.append(f"| {layer['network']} | {layer['shape']} | {layer['algorithm']} | "
-                     f"{percent(layer, 'min_ms'):.0f} | {percent(layer, 'cold_min_ms'):.0f} |")
+def convs_of_model(name, folder):
+    path = folder / f"{name}.onnx"
+    if not path.exists():
+        emulsion("model", name, "-o", path)
+    graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
+    shapes = {i.name: tuple(i.dims) for i in graph.initializer}
+    for value in [*graph.input, *graph.value_info, *graph.output]:
+        shapes[value.name] = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+    return [conv_of_node(node, shapes) for node in graph.node if node.op_type == "Conv"]
+
+
+def convs_of_csv(path):
+    with open(path, encoding="utf-8") as lines:
+        for row in csv.DictReader(lines):
+            n = {key: int(value) for key, value in row.items() if key != "name"}
+            yield dict(zip(FIELDS, (n["ci"], n["h"], n["w"], n["co"], n["k"], n["k"], n["stride"], n["stride"], 1, 1,
+                                    n["groups"], (n["pad"],) * 4)))
+
+
+def distinct_convs(options):
+    """Records of distinct convolutions with the models that have them."""
+    found = {}
+    sources = [(name, convs_of_model(name, options.folder)) for name in options.model or all_models()]
+    if not options.model:
+        sources.append(("conv_layers.csv", convs_of_csv(ROOT / "bench" / "conv_layers.csv")))
+    for name, convs in sources:
+        for conv in convs:
+            record = found.setdefault(tuple(conv.values()), dict(conv, networks=[]))
+            if name not in record["networks"]:
+                record["networks"].append(name)
+    return list(found.values())
+
+
+def all_models():
+    return [line.split()[0] for line in emulsion("model", "--list").splitlines()]
+
+
+def output_extent(conv, axis):
+    size, kernel, stride, dilation = (conv[key] for key in (("h", "ky", "sy", "dy"), ("w", "kx", "sx", "dx"))[axis])
+    return (size + conv["pads"][axis] + conv["pads"][axis + 2] - (kernel - 1) * dilation - 1) // stride + 1
+
+
+def gflop(conv):
+    taps = conv["co"] * conv["ci"] // conv["groups"] * conv["ky"] * conv["kx"]
+    return 2e-9 * taps * output_extent(conv, 0) * output_extent(conv, 1)
+
+
+def shape_text(conv):
+    text = (f"{conv['ci']}x{conv['h']}x{conv['w']} -> {conv['co']}x{output_extent(conv, 0)}x{output_extent(conv, 1)} "
+            f"k{conv['ky']}x{conv['kx']} s{conv['sy']}x{conv['sx']} g{conv['groups']}")
+    return text + (f" d{conv['dy']}x{conv['dx']}" if (conv["dy"], conv["dx"]) != (1, 1) else "")
+
+
+def write_model(convs, path):
+    """One ONNX file with these convolutions side by side, each with an input and an output of its own."""
+    rng = np.random.default_rng(0)
+    nodes, inputs, outputs, constants = [], [], [], []
+    for i, conv in enumerate(convs):
+        shape = (conv["co"], conv["ci"] // conv["groups"], conv["ky"], conv["kx"])
+        weight = rng.standard_normal(shape, dtype=np.float32) / np.float32(np.sqrt(np.prod(shape[1:])))
+        constants += [numpy_helper.from_array(weight, f"w{i}"),
+                      numpy_helper.from_array(rng.standard_normal(conv["co"], dtype=np.float32), f"b{i}")]
+        nodes += [helper.make_node("Conv", [f"x{i}", f"w{i}", f"b{i}"], [f"c{i}"], name=f"conv{i}",
+                                   kernel_shape=shape[2:], strides=[conv["sy"], conv["sx"]], pads=conv["pads"],
+                                   dilations=[conv["dy"], conv["dx"]], group=conv["groups"]),
+                  helper.make_node("Relu", [f"c{i}"], [f"y{i}"], name=f"relu{i}")]
+        out = [1, conv["co"], output_extent(conv, 0), output_extent(conv, 1)]
+        inputs.append(helper.make_tensor_value_info(f"x{i}", 1, [1, conv["ci"], conv["h"], conv["w"]]))
+        outputs.append(helper.make_tensor_value_info(f"y{i}", 1, out))
+    graph = helper.make_graph(nodes, "layers", inputs, outputs, constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+def time_ours(convs, options):
+    """Sets each record's algorithm, schedule and times; the peak."""
+    peak = 0.0
+    for first in range(0, len(convs), CHUNK):
+        some = convs[first:first + CHUNK]
+        model = write_model(some, options.folder / "layers.onnx")
+        report = json.loads(emulsion("bench", model, "--layers", "--json", "--seconds", options.seconds))
+        peak = max(peak, report["peak_gflops"])
+        rows = {row["name"]: row for row in report["layers"] if row["op"] == "conv"}
+        for i, conv in enumerate(some):
+            row = rows[f"conv{i}"]
+            conv["emulsion"] = {key: row[key] for key in ("algorithm", "schedule", "min_ms", "median_ms",
+                                                          "cold_min_ms", "cold_median_ms")}
+        say(f"ours: {min(first + CHUNK, len(convs))} of {len(convs)}")
+    return peak
+
+
+def repeated(run, seconds):
+    end = time.perf_counter() + seconds
+    for _ in range(3):
+        run()
+    while time.perf_counter() < end:
+        run()
+
+
+def onnxruntime_ms(model, x, seconds, folder):
+    """The least and the median time of the conv's kernel, from ONNX Runtime's profile."""
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = 1
+    settings.enable_profiling = True
+    settings.profile_file_prefix = str(folder / "ort_profile")
+    session = ort.InferenceSession(str(model), settings, providers=["CPUExecutionProvider"])
+    repeated(lambda: session.run(None, {"x0": x}), seconds)
+    profile = pathlib.Path(session.end_profiling())
+    events = json.loads(profile.read_text())
+    profile.unlink()
+    return [e["dur"] / 1e3 for e in events if e.get("cat") == "Node" and "Conv" in e["args"].get("op_name", "")
+            and e["name"].endswith("_kernel_time")]
+
+
+def openvino_ms(model, x, seconds, _):
+    import openvino as ov
+
+    core = ov.Core()
+    compiled = core.compile_model(core.read_model(model), "CPU", {
+        "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "PERF_COUNT": True})
+    request = compiled.create_infer_request()
+    request.set_input_tensor(ov.Tensor(x))
+    times = []
+
+    def run():
+        request.infer()
+        times.append(sum(node.real_time.total_seconds() * 1e3 for node in request.get_profiling_info()
+                         if "Convolution" in node.node_type))
+
+    repeated(run, seconds)
+    return times
+
+
+PEERS = {"onnxruntime": onnxruntime_ms, "openvino": openvino_ms}
+
+
+def time_peers(convs, options):
+    versions = {}
+    for peer, measure in PEERS.items():
+        try:
+            versions[peer] = __import__(peer).__version__
+        except ImportError:
+            say(f"{peer} is not installed")
+            continue
+        for i, conv in enumerate(convs):
+            model = write_model([conv], options.folder / "layer.onnx")
+            x = np.random.default_rng(1).standard_normal((1, conv["ci"], conv["h"], conv["w"]), dtype=np.float32)
+            # The first calls are slower.
+            times = measure(model, x, options.peer_seconds, options.folder)[3:]
+            if times and min(times) > 0:
+                conv[peer] = {"min_ms": min(times), "median_ms": float(np.median(times))}
+            if i % 10 == 9 or i + 1 == len(convs):
+                say(f"{peer}: {i + 1} of {len(convs)}")
+    return versions
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def table(convs, peak, peers):
+    def percent(conv, milliseconds):
+        return f"{100 * gflop(conv) / (milliseconds / 1e3) / peak:.0f}"
+
+    lines = ["| layer | algorithm | ours warm | ours cold | " + " | ".join(peers) + " | best peer / ours | in |",
+             "|---|---|---|---|" + "---|" * (len(peers) + 2)]
+    for conv in convs:
+        ours = conv["emulsion"]
+        cells = [percent(conv, conv[p]["min_ms"]) if p in conv else "-" for p in peers]
+        best = min((conv[p]["min_ms"] for p in peers if p in conv), default=None)
+        networks = conv["networks"][0] + (f" +{len(conv['networks']) - 1}" if len(conv["networks"]) > 1 else "")
+        cells = [shape_text(conv), ours["algorithm"], percent(conv, ours["min_ms"]), percent(conv, ours["cold_min_ms"]),
+                 *cells, f"{best / ours['min_ms']:.2f}" if best else "-", networks]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=NETWORKS, help=f"default: {' '.join(NETWORKS)}")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of measuring, each network as a whole")
+    parser.add_argument("--model", nargs="+", metavar="NAME",
+                        help="only these models' layers; default: all models and the shapes of conv_layers.csv")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of measuring ours, each 16 layers as a whole")
+    parser.add_argument("--peer-seconds", type=float, default=0.2, help="each layer, each engine")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build" / "bench", help="where models lie")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "bench" / "results", help="where results go")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    layers = [layer for network in options.networks for layer in layers_of(network, options.folder, options)]
-    report = {"format": "emulsion-bench-layers-1", "cpu": cpu_name(), "features": cpu_features(), "layers": layers}
-    text = (f"Each distinct convolution, one thread, float32, batch 1: share of the measured FMA peak, by minimum "
-            f"time.\nMachine: {report['cpu']} ({' '.join(report['features'])}).\n\n{table(layers)}\n")
-    out = ROOT / "bench" / "results"
-    out.mkdir(exist_ok=True)
-    (out / "layers.json").write_text(json.dumps(report, indent=1) + "\n")
-    (out / "layers.md").write_text(text)
+    options.out.mkdir(parents=True, exist_ok=True)
+    convs = distinct_convs(options)
+    peak = time_ours(convs, options)
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    versions = time_peers(convs, options)
+    report = {"format": "emulsion-bench-layers-2", "cpu": cpu_name(), "features": cpu_features(), "peak_gflops": peak,
+              "versions": versions, "layers": [dict(c, gflop=gflop(c), shape=shape_text(c)) for c in convs]}
+    text = (f"Distinct convolutions with bias and ReLU, each alone: percent of the measured f32 FMA peak "
+            f"({peak:.0f} GFLOP/s) that its kernel reaches by minimum time, one thread, batch 1, padding taps counted as "
+            f"work. Peers are warm. Machine: {report['cpu']} ({' '.join(report['features'])}); "
+            + ", ".join(f"{n} {v.split('-')[0]}" for n, v in versions.items()) +
+            f".\n\n{table(convs, peak, list(versions))}\n")
+    (options.out / "layers.json").write_text(json.dumps(report, indent=1) + "\n")
+    (options.out / "layers.md").write_text(text)
     print(text)
 
 

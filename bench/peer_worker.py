@@ -1,28 +1,22 @@
-"""One engine with one model in one process: `peer_worker.py ENGINE MODEL.onnx THREADS`.
+"""One engine with one model in one process: `peer_worker.py ENGINE MODEL.onnx THREADS INPUT OUTPUT`.
 
-Prints "ready VERSION" once the model is loaded and warm. Then for each line on stdin, a number of
-seconds, runs inferences for about that long and prints their times in ms as a JSON list.
+The protocol is that of workers.py; INPUT and OUTPUT are files of raw float32.
 """
 
+import importlib.metadata
 import json
+import pathlib
+import shutil
+import subprocess
 import sys
 import time
 
 import numpy as np
 
-
-def input_of(model):
-    """Seeded noise for the model's single input, float32."""
-    import onnx
-
-    graph = onnx.load(model, load_external_data=False).graph
-    initialisers = {i.name for i in graph.initializer}
-    value = next(i for i in graph.input if i.name not in initialisers)
-    shape = [d.dim_value or 1 for d in value.type.tensor_type.shape.dim]
-    return value.name, np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+from workers import input_and_output_shape
 
 
-def onnxruntime_engine(model, threads):
+def onnxruntime_engine(model, threads, x):
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -30,12 +24,12 @@ def onnxruntime_engine(model, threads):
     options.inter_op_num_threads = 1
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    name, x = input_of(model)
-    return ort.__version__, lambda: session.run(None, {name: x})
+    name = session.get_inputs()[0].name
+    return lambda: session.run(None, {name: x})[0]
 
 
 def openvino_engine(precision):
-    def engine(model, threads):
+    def engine(model, threads, x):
         import openvino as ov
 
         core = ov.Core()
@@ -49,27 +43,114 @@ def openvino_engine(precision):
                 "NUM_STREAMS": 1,
             },
         )
-        _, x = input_of(model)
         request = compiled.create_infer_request()
         request.set_input_tensor(ov.Tensor(x))
-        return ov.__version__, request.infer
+        output = request.get_output_tensor()
+
+        def infer():
+            request.infer()
+            return output.data
+
+        return infer
 
     return engine
 
 
+def converted(model, suffix, convert):
+    """The file beside the model with that suffix, made when it is missing or older than the model."""
+    model = pathlib.Path(model)
+    result = model.with_suffix(suffix)
+    if not result.exists() or result.stat().st_mtime < model.stat().st_mtime:
+        convert(model, result)
+    return result
+
+
+def convert_for_ncnn(model, param):
+    """By pnnx, in a folder of its own: it writes many files, named after the model as it likes."""
+    import pnnx
+
+    folder = model.with_suffix(".pnnx")
+    folder.mkdir(exist_ok=True)
+    shutil.copy(model, folder / "net.onnx")
+    subprocess.run([pnnx.EXEC_PATH, "net.onnx", "fp16=0"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    shutil.move(folder / "net.ncnn.bin", param.with_suffix(".bin"))
+    shutil.move(folder / "net.ncnn.param", param)
+    shutil.rmtree(folder)
+
+
+def ncnn_engine(model, threads, x):
+    import ncnn
+
+    param = converted(model, ".ncnn.param", convert_for_ncnn)
+    net = ncnn.Net()
+    net.opt.num_threads = threads
+    net.opt.use_vulkan_compute = False
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+    net.opt.use_bf16_storage = net.opt.use_bf16_packed = False
+    net.load_param(str(param))
+    net.load_model(str(param.with_suffix(".bin")))
+    (source,), (sink,) = net.input_names(), net.output_names()
+    image = ncnn.Mat(x[0]).clone()  # a Mat of an array does not keep it alive
+
+    def infer():
+        extractor = net.create_extractor()
+        extractor.input(source, image)
+        failed, y = extractor.extract(sink)
+        if failed:
+            raise RuntimeError("ncnn cannot compute the output")
+        return y
+
+    return infer
+
+
+def convert_for_mnn(model, result):
+    # The converter itself: the package's script around it installs packages and reports home.
+    import _tools
+
+    _tools.mnnconvert(["mnnconvert", "-f", "ONNX", "--modelFile", str(model), "--MNNModel", str(result),
+                       "--bizCode", "bench"])
+    if not result.exists():
+        raise RuntimeError("MNN cannot convert the model")
+
+
+def mnn_engine(model, threads, x):
+    import MNN
+
+    net = MNN.Interpreter(str(converted(model, ".mnn", convert_for_mnn)))
+    session = net.createSession({"backend": "CPU", "numThread": threads, "precision": "high"})
+    source, sink = net.getSessionInput(session), net.getSessionOutput(session)
+    given = MNN.Tensor(x.shape, MNN.Halide_Type_Float, x, MNN.Tensor_DimensionType_Caffe)
+    wanted = np.zeros(sink.getShape(), np.float32)
+    got = MNN.Tensor(wanted.shape, MNN.Halide_Type_Float, wanted, MNN.Tensor_DimensionType_Caffe)
+
+    def infer():
+        source.copyFrom(given)
+        net.runSession(session)
+        sink.copyToHostTensor(got)
+        return got.getNumpyData()
+
+    return infer
+
+
+# By name: the package whose version is reported, and what makes a function that runs one inference.
 ENGINES = {
-    "onnxruntime": onnxruntime_engine,
-    "openvino-f32": openvino_engine("f32"),
-    "openvino-bf16": openvino_engine("bf16"),
+    "onnxruntime": ("onnxruntime", onnxruntime_engine),
+    "openvino-f32": ("openvino", openvino_engine("f32")),
+    "openvino-bf16": ("openvino", openvino_engine("bf16")),
+    "ncnn": ("ncnn", ncnn_engine),
+    "mnn": ("MNN", mnn_engine),
 }
 
 
 def main():
-    engine, model, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    version, infer = ENGINES[engine](model, threads)
+    engine, model, threads, given, wanted = sys.argv[1:]
+    package, make = ENGINES[engine]
+    shape, _ = input_and_output_shape(model)
+    infer = make(model, int(threads), np.fromfile(given, np.float32).reshape(shape))
     for _ in range(3):
-        infer()
-    print("ready", version.split("-")[0], flush=True)
+        y = infer()
+    np.array(y, dtype=np.float32).tofile(wanted)
+    print("ready", importlib.metadata.version(package), flush=True)
     for line in sys.stdin:
         end = time.perf_counter() + float(line)
         times = []

@@ -1,148 +1,211 @@
 """Whole networks: ours against other engines, processes interleaved, on one machine.
 
-Each engine runs in a process of its own, pinned to the same cores; in each round every engine runs for a
-fraction of a second, in an order that rotates. A ratio is one of minima; it is only printed without a mark
-when the medians agree in direction. Writes bench/results/peers.json and peers.md and prints the table.
+Each engine runs in a process of its own, pinned to the same cores; in each round every engine runs for a fraction of
+a second, in an order that rotates. A ratio is one of minima, and a tie where the medians disagree in direction. Every
+engine's output is compared with ours on the same input. Two-thread figures are taken only where two processes of
+multiply-adds show two real cores. Writes peers.json, peers.md and peers.svg and prints the table.
 """
 
 import argparse
 import json
 import os
 import pathlib
-import statistics
-import subprocess
+import shutil
 import sys
 
-from machine import cpu_features, cpu_name
+from machine import cpu_features, cpu_name, has_bf16, two_core_speedup
+from svg_chart import bars
+from workers import ROOT, Worker, difference, emulsion, our_command, ratio, take_turns, write_input
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-EMULSION = ROOT / "build" / "bin" / "emulsion"
-NETWORKS = ["resnet34-cifar10", "resnet18", "resnet50"]
-PEERS = ["onnxruntime", "openvino-f32"]
-
-
-class Worker:
-    """A process that runs one network on request."""
-
-    def __init__(self, name, command, cores):
-        self.name, self.times = name, []
-        self.process = subprocess.Popen(
-            ["taskset", "-c", cores, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True)
-        first = self.process.stdout.readline().split()
-        if first[:1] != ["ready"]:
-            raise RuntimeError(f"{name} did not start: {' '.join(map(str, command))}")
-        self.version = first[1] if len(first) > 1 else ""
-
-    def run(self, seconds):
-        print(seconds, file=self.process.stdin, flush=True)
-        self.times += json.loads(self.process.stdout.readline())
-
-    def stop(self):
-        self.process.stdin.close()
-        self.process.wait()
+NETWORKS = ["resnet34-cifar10", "resnext29-cifar10", "densenet161-cifar10", "resnet18", "resnet50", "mobilenetv2"]
+PEERS = ["onnxruntime", "openvino-f32", "ncnn", "mnn", "openvino-bf16"]
+# Largest difference from our output that counts as the same function; 16 bits are another one, and reported.
+TOLERANCE = {"openvino-bf16": 0.2}
+REAL_CORES = 1.7  # times one core's multiply-adds
 
 
-def compiled(network, folder, options):
-    """The command of a worker for our build of the network, and the .onnx it came from."""
-    model, name = folder / f"{network}.onnx", network.replace("-", "_")
+def our_networks():
+    return [line.split()[0] for line in emulsion("model", "--list").splitlines()]
+
+
+def torchvision_networks():
+    """Those that torchvision_networks.py beside this file exports and `emulsion model` has not."""
+    try:
+        import torchvision_networks as exporter
+        import torchvision  # noqa: F401
+    except ImportError as missing:
+        print(f"torchvision's networks are left out: {missing}", file=sys.stderr)
+        return []
+    ours = our_networks()
+    return [name for name in exporter.names() if name not in ours]
+
+
+def model_file(network, folder):
+    model = folder / f"{network}.onnx"
     if not model.exists():
-        subprocess.run([EMULSION, "model", network, "-o", model], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([EMULSION, "compile", model, "-o", folder / name, "--name", name,
-                    "--budget", str(options.budget)], check=True, stdout=subprocess.DEVNULL)
-    program = folder / name / "worker"
-    subprocess.run(["c++", "-std=c++17", "-O2", f"-DNAME={name}", f'-DHEADER="{name}.h"', f"-I{folder / name}",
-                    ROOT / "bench" / "our_worker.cpp", folder / name / f"{name}.a", "-lpthread", "-ldl",
-                    "-o", program], check=True)
-    return model, [str(program)]
+        if network in our_networks():
+            emulsion("model", network, "-o", model)
+        elif network in torchvision_networks():
+            import torchvision_networks as exporter
+
+            exporter.export(network, model)
+        else:
+            raise RuntimeError("no such network in `emulsion model --list` or torchvision")
+    return model
 
 
-def element_counts(model):
-    import onnx
-
-    graph = onnx.load(model, load_external_data=False).graph
-    initialisers = {i.name for i in graph.initializer}
-
-    def count(value):
-        total = 1
-        for dimension in value.type.tensor_type.shape.dim:
-            total *= dimension.dim_value or 1
-        return str(total)
-
-    return [count(next(i for i in graph.input if i.name not in initialisers)), count(graph.output[0])]
+def remove_files(network, folder):
+    """What measuring a network left: all of torchvision's together would be tens of GB."""
+    name = c_name(network)
+    shutil.rmtree(folder / name, ignore_errors=True)
+    for file in [*folder.glob(f"{network}.*"), *folder.glob(f"{name}.*")]:
+        if file.is_file():
+            file.unlink()
 
 
-def measure(network, threads, folder, options):
-    model, ours = compiled(network, folder, options)
-    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[:threads]))
-    workers = [Worker("emulsion", ours + [str(threads), *element_counts(model)], cores)]
+def c_name(network):
+    return network.replace("-", "_").replace(".", "_")
+
+
+def start_workers(network, threads, cores, options):
+    """Ours and every peer that works, and what was wrong with the others."""
+    model, name = model_file(network, options.folder), c_name(network)
+    given = write_input(model, options.folder / f"{name}.input")
+    ours = our_command(model, name, options.folder, ["--budget", options.budget, "--threads", threads])
+    commands = {"emulsion": ours}
     for peer in options.peers:
-        command = [sys.executable, str(ROOT / "bench" / "peer_worker.py"), peer, str(model), str(threads)]
+        commands[peer] = [sys.executable, ROOT / "bench" / "peer_worker.py", peer, model]
+    workers, problems = [], {}
+    for engine, command in commands.items():
+        if engine == "openvino-bf16" and not has_bf16():
+            problems[engine] = "this machine has no bf16 instructions"
+            continue
+        output = options.folder / f"{name}.{engine}.output"
         try:
-            workers.append(Worker(peer, command, cores))
+            workers.append(Worker(engine, [*command, threads, given, output], cores, output))
         except RuntimeError as problem:
-            print(f"left out: {problem}", file=sys.stderr)
-    for round_number in range(options.rounds):
-        for i in range(len(workers)):
-            workers[(i + round_number) % len(workers)].run(options.seconds)
-        print(f"\r{network}, {threads} thread(s): round {round_number + 1}/{options.rounds}",
-              end="", file=sys.stderr)
-    print(file=sys.stderr)
+            if engine == "emulsion":
+                raise
+            problems[engine] = str(problem)
+    for engine, problem in problems.items():
+        print(f"{network}: {engine} left out: {problem}", file=sys.stderr)
+    return workers, problems
+
+
+def check_outputs(workers, problems):
+    """Stops the workers that compute something else; the differences of the others."""
+    reference, kept, found = workers[0].output, [], {}
     for worker in workers:
-        worker.stop()
-    return {
-        "network": network, "threads": threads,
-        "engines": {w.name: {"version": w.version, "min_ms": min(w.times), "calls": len(w.times),
-                             "median_ms": statistics.median(w.times)} for w in workers},
-    }
+        error = difference(worker.output, reference)
+        if error <= TOLERANCE.get(worker.name, 1e-3):
+            kept.append(worker)
+            found[worker.name] = error
+        else:
+            problems[worker.name] = f"its output differs from ours by {error:.2g} of the largest element"
+            print(f"{worker.name} left out: {problems[worker.name]}", file=sys.stderr)
+            worker.stop()
+    return kept, found
 
 
-def ratio_text(result):
-    """Best peer's minimum over ours, with ~ when the medians do not agree in direction."""
-    engines = dict(result["engines"])
-    ours = engines.pop("emulsion")
+def measure(network, threads, cores, options):
+    workers, problems = start_workers(network, threads, cores, options)
+    workers, differences = check_outputs(workers, problems)
+    take_turns(workers, options.rounds, options.seconds, f"{network}, {threads} thread{'s' if threads > 1 else ''}")
+    engines = {w.name: dict(w.record(), difference=differences[w.name]) for w in workers}
+    return {"network": network, "threads": threads, "engines": engines, "left_out": problems}
+
+
+def best_peer(result):
+    """The fastest f32 peer by minimum, and its ratio to ours (None: a tie)."""
+    engines = {n: e for n, e in result["engines"].items() if n != "emulsion" and not n.endswith("bf16")}
     if not engines:
-        return "-"
-    by_min = min(e["min_ms"] for e in engines.values()) / ours["min_ms"]
-    by_median = min(e["median_ms"] for e in engines.values()) / ours["median_ms"]
-    return f"{'' if (by_min - 1) * (by_median - 1) >= 0 else '~'}{by_min:.2f}"
+        return None, None
+    best = min(engines, key=lambda n: engines[n]["min_ms"])
+    return best, ratio(engines[best], result["engines"]["emulsion"])
 
 
-def table(results, peers):
-    lines = ["| network | threads | " + " | ".join(["emulsion"] + peers) + " | best peer / ours |",
-             "|---|---|" + "---|" * (len(peers) + 2)]
+def table(results, engines):
+    lines = ["| network | threads | " + " | ".join(engines) + " | best f32 peer / ours |",
+             "|---|---|" + "---|" * (len(engines) + 1)]
     for result in results:
-        engines = result["engines"]
-        ours = engines["emulsion"]["min_ms"]
-        cells = [f"{engines[e]['min_ms'] / ours:.2f}" if e in engines else "-" for e in ["emulsion"] + peers]
-        lines.append(f"| {result['network']} | {result['threads']} | " + " | ".join(cells) +
-                     f" | {ratio_text(result)} |")
+        cells = []
+        for engine in engines:
+            e = result["engines"].get(engine)
+            cells.append(f"{e['min_ms']:.2f} ({e['median_ms']:.2f})" if e else "-")
+        best, times = best_peer(result)
+        cells.append("-" if best is None else f"tie ({best})" if times is None else f"**{times:.2f}** ({best})")
+        lines.append(f"| {result['network']} | {result['threads']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def chart(results, engines):
+    """Minimum time over ours, one group of bars a network and thread count."""
+    groups = []
+    for result in results:
+        ours = result["engines"]["emulsion"]["min_ms"]
+        values = {n: e["min_ms"] / ours for n, e in result["engines"].items()}
+        groups.append((f"{result['network']}, {result['threads']} thr.", values))
+    return bars("Time of one inference relative to Emulsion (shorter is faster), batch 1", groups, engines)
+
+
+def write_report(results, scaling, options):
+    engines = ["emulsion", *options.peers]
+    versions = {n: e["version"] for r in results for n, e in r["engines"].items()}
+    short = ", ".join(f"{n} {v.split(',')[0].removeprefix('emulsion ')}" for n, v in versions.items())
+    report = {"format": "emulsion-bench-peers-2", "cpu": cpu_name(), "features": cpu_features(),
+              "cores": os.cpu_count(), "two_core_speedup": scaling, "versions": versions, "budget": options.budget,
+              "rounds": options.rounds, "seconds": options.seconds, "results": results}
+    notes = [f"Milliseconds of one inference, batch 1: minimum (median) of {options.rounds} interleaved rounds. The last "
+             "column is a ratio of minima; tie: the medians disagree in direction.",
+             f"Machine: {report['cpu']} ({' '.join(report['features'])}). Versions: {short}."]
+    if scaling is not None:
+        notes.append(f"Two processes of multiply-adds on the two cores do {scaling:.2f} times the work of one"
+                     + ("." if scaling >= REAL_CORES else ": not two real cores, so no figures for two threads."))
+    text = " ".join(notes) + f"\n\n{table(results, engines)}\n"
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "peers.json").write_text(json.dumps(report, indent=1) + "\n")
+    (options.out / "peers.md").write_text(text)
+    (options.out / "peers.svg").write_text(chart(results, engines))
+    return text
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=NETWORKS, help=f"default: {' '.join(NETWORKS)}")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="default: 1")
-    parser.add_argument("--peers", nargs="*", default=PEERS, help=f"default: {' '.join(PEERS)}; also openvino-bf16")
+    parser.add_argument("--networks", nargs="+", metavar="NAME", help=f"default: {' '.join(NETWORKS)}")
+    parser.add_argument("--all", action="store_true", help="all of `emulsion model` and of torchvision")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], choices=[1, 2], help="default: 1 2")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help=f"default: {' '.join(PEERS)}")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.3, help="each engine, each round")
     parser.add_argument("--budget", type=float, default=0, help="seconds that compile may measure schedules")
+    parser.add_argument("--keep", action="store_true", help="with --all: keep models and libraries")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build" / "bench", help="models, libraries")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "bench" / "results", help="where results go")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    results = [measure(network, threads, options.folder, options)
-               for network in options.networks for threads in options.threads]
-    report = {"format": "emulsion-bench-peers-1", "cpu": cpu_name(), "features": cpu_features(),
-              "cores": os.cpu_count(), "budget": options.budget, "results": results}
-    text = (f"Time relative to ours (1.00; higher is slower), ratio of minima of {options.rounds} interleaved rounds, "
-            f"float32, batch 1.\nMachine: {report['cpu']} ({' '.join(report['features'])}). "
-            f"`~`: the medians do not agree in direction: a tie.\n\n{table(results, options.peers)}\n")
-    out = ROOT / "bench" / "results"
-    out.mkdir(exist_ok=True)
-    (out / "peers.json").write_text(json.dumps(report, indent=1) + "\n")
-    (out / "peers.md").write_text(text)
-    print(text)
+    networks = options.networks or (our_networks() + torchvision_networks() if options.all else NETWORKS)
+    cores = sorted(os.sched_getaffinity(0))
+    scaling = None
+    if max(options.threads) > 1:
+        scaling = two_core_speedup(cores, ROOT / "bench" / "fma_rate.c", options.folder) if len(cores) > 1 else 1.0
+        print(f"two cores do {scaling:.2f} times the multiply-adds of one", file=sys.stderr)
+    results, failed = [], []
+    for network in networks:
+        for threads in options.threads:
+            if threads > 1 and scaling < REAL_CORES:
+                continue
+            try:
+                results.append(measure(network, threads, cores[:threads], options))
+            except (RuntimeError, OSError, ValueError) as problem:
+                failed.append(f"{network}, {threads} thread(s): {problem}")
+                print(failed[-1], file=sys.stderr)
+                continue
+            text = write_report(results, scaling, options)
+        if options.all and not options.keep:
+            remove_files(network, options.folder)
+    if results:
+        print(text)
+    sys.exit("\n".join(failed) if failed else 0)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 ORDER = [
     ["base"],
     ["network"],
-    ["onnx", "simplify", "nest"],
+    ["onnx", "pytorch", "simplify", "nest"],
     ["plan"],
     ["lower"],
     ["kernels"],

@@ -140,8 +140,7 @@ Result<Npy> read_npy(const std::filesystem::path& path) {
   return parse_npy(bytes, path.string());
 }
 
-Status write_npy(const std::filesystem::path& path, const std::vector<int64_t>& shape,
-                 const std::vector<float>& values) {
+std::string npy_bytes(const std::vector<int64_t>& shape, const std::vector<float>& values) {
   std::string dimensions;
   for (const int64_t extent : shape) dimensions += fmt::format("{},", extent);
   std::string header =
@@ -153,7 +152,12 @@ Status write_npy(const std::filesystem::path& path, const std::vector<int64_t>& 
   bytes.append(reinterpret_cast<const char*>(&length), 2);
   bytes += header;
   bytes.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
-  return write_file(path, bytes);
+  return bytes;
+}
+
+Status write_npy(const std::filesystem::path& path, const std::vector<int64_t>& shape,
+                 const std::vector<float>& values) {
+  return write_file(path, npy_bytes(shape, values));
 }
 
 }  // namespace emulsion

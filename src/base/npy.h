@@ -20,6 +20,8 @@ struct Npy {
 Result<Npy> read_npy(const std::filesystem::path& path);
 Result<Npy> parse_npy(const std::string& bytes, const std::string& file_name);
 
+// float32, row-major.
+std::string npy_bytes(const std::vector<int64_t>& shape, const std::vector<float>& values);
 Status write_npy(const std::filesystem::path& path, const std::vector<int64_t>& shape,
                  const std::vector<float>& values);
 

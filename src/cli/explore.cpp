@@ -87,7 +87,9 @@ class Exploration {
     TRY(rule_, parse_legality(options_.legality));
     TRY(target_, resolve_target(options_.target));
     TRY_OK(check_runs_here(target_));
-    TRY(network_, load_network(options_));
+    // Convs are numbered as a plan numbers them.
+    TRY(const Network imported, load_network(options_));
+    network_ = reform(imported);
     simplified_ = simplify(network_);
     TRY(space_, search_space(simplified_, options_.slots, options_.freeze));
     if (space_.slots.empty()) {

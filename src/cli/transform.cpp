@@ -11,13 +11,16 @@
 #include "nest/rewrite.h"
 #include "onnx/export.h"
 #include "plan/plan.h"
+#include "pytorch/export_pytorch.h"
 #include "simplify/simplify.h"
 
 namespace emulsion {
 namespace {
 
+namespace fs = std::filesystem;
+
 struct TransformOptions : CommonOptions {
-  std::string plan, output, data;
+  std::string plan, output, pytorch, data;
 };
 
 Result<Tensor> read_images(const std::string& path) {
@@ -40,15 +43,33 @@ Result<RecalibratedNetwork> rewrite(const Network& network, const std::map<int, 
   return result;
 }
 
+// T.py and its weights, T.npz.
+Result<std::vector<fs::path>> pytorch_files(const fs::path& source) {
+  if (source.extension() != ".py") {
+    return error("--pytorch {}: the file's name must end in .py", source.string());
+  }
+  fs::path weights = source;
+  weights.replace_extension(".npz");
+  return std::vector<fs::path>{source, weights};
+}
+
 Status transform(const TransformOptions& options) {
-  const std::filesystem::path output = options.output;
-  std::filesystem::path plan_output = output;
+  const fs::path output = options.output;
+  fs::path plan_output = output;
   plan_output.replace_extension(".plan.json");
-  TRY(const Network network, load_network(options));
+  // Convs are numbered as a plan numbers them.
+  TRY(const Network imported, load_network(options));
+  const Network network = reform(imported);
   TRY(const Plan plan, load_plan(options.plan, network));
   TRY_OK(check_writable(output));
   TRY_OK(check_writable(plan_output));
-  TRY_OK(check_distinct({options.model, options.plan, options.data}, {output, plan_output}));
+  std::vector<fs::path> outputs{output, plan_output};
+  if (!options.pytorch.empty()) {
+    TRY(const auto files, pytorch_files(options.pytorch));
+    outputs.insert(outputs.end(), files.begin(), files.end());
+    for (const fs::path& file : files) TRY_OK(check_writable(file));
+  }
+  TRY_OK(check_distinct({options.model, options.plan, options.data}, outputs));
 
   const std::map<int, Steps> steps = rewrites(plan);
   TRY(const RecalibratedNetwork result, rewrite(network, steps, options.data));
@@ -60,6 +81,14 @@ Status transform(const TransformOptions& options) {
   TRY_OK(write_file(output, bytes));
   TRY_OK(write_file(plan_output, to_json(plan_after)));
 
+  if (!options.pytorch.empty()) {
+    TRY(const auto files, pytorch_files(options.pytorch));
+    TRY(const PytorchModule module, export_pytorch(result.network));
+    TRY_OK(write_file(files[0], module.source));
+    TRY_OK(write_file(files[1], module.weights));
+    fmt::print("wrote {} and {}: the same network in PyTorch\n", files[0].string(),
+               files[1].string());
+  }
   fmt::print("wrote {} and {}: {} convs rewritten, {:.1f} M multiplies instead of {:.1f} M\n",
              output.string(), plan_output.string(), steps.size(),
              static_cast<double>(multiplies(result.network)) * 1e-6,
@@ -89,6 +118,10 @@ std::function<Status()> define_transform(CLI::App& app) {
                  "Where the network goes; its plan goes to T.plan.json")
       ->required()
       ->type_name("T.onnx");
+  app.add_option(
+         "--pytorch", options->pytorch,
+         "Write it as a PyTorch module too, to fine-tune; its weights go to T.npz beside it")
+      ->type_name("T.py");
   app.add_option("--data", options->data,
                  "Images, float32 [N, C, H, W] as the network expects them, that set the "
                  "statistics of batch "
@@ -97,7 +130,8 @@ std::function<Status()> define_transform(CLI::App& app) {
   app.footer(
       "Weights are inherited: slices for groups, a truncated SVD for bottlenecks. Fine-tune T.onnx "
       "in your\n"
-      "framework, export it, then `emulsion compile --plan T.plan.json`.\n"
+      "framework (with --pytorch: examples/finetune.py), export it, then\n"
+      "`emulsion compile --plan T.plan.json`.\n"
       "Example:\n  emulsion transform resnet18.onnx --plan out/plans/2x.json --data images.npy -o "
       "small.onnx");
   return [options] { return transform(*options); };

@@ -49,6 +49,8 @@ typedef struct @N@_options {
   void (*error)(void *user, const char *message);  // called beside setting the last error
   void (*timing)(void *user, int layer, const char *name, double seconds);  // called after each layer
   void *user;           // given to both
+  int weights_in_place; // not 0: the library's weights are read where they are; 0: large ones from a copy in huge
+                        // pages, one for all contexts, where the system has them
 } @N@_options;
 
 // A context, or 0. options may be 0. Weights and workspace that are given must outlive the context.

@@ -167,6 +167,8 @@ std::string joined(const std::string& a, const std::string& b) {
 std::string driver_source(const Driver& driver) {
   const MetadataText metadata = metadata_text(driver);
   const std::string buffers = "struct halide_buffer_t *";
+  constexpr int64_t k_huge_page = 2 << 20;
+  const bool copies = driver.weights_bytes >= k_huge_page;
   const std::vector<std::pair<std::string, std::string>> values = {
       {"N", driver.name},
       {"VERSION", one_line(driver.version)},
@@ -175,6 +177,13 @@ std::string driver_source(const Driver& driver) {
       {"THREADS", std::to_string(driver.threads)},
       {"BUFFER_COUNT", std::to_string(driver.buffers.size())},
       {"WORKSPACE_BYTES", std::to_string(driver.workspace_bytes)},
+      {"WEIGHTS_BYTES", std::to_string(driver.weights_bytes)},
+      {"SHARES_WEIGHTS", copies ? "  int shares_weights;\n" : ""},
+      {"TAKE_WEIGHTS",
+       copies ? fmt::format("options.weights_in_place ? {}_weights : take_weights(context)",
+                            driver.name)
+              : driver.name + "_weights"},
+      {"RELEASE_WEIGHTS", copies ? "  release_weights(context);\n" : ""},
       {"CPU_FEATURES", cpu_features_text(driver.target)},
       {"SCRATCH_MEMBER", driver.heap_scratch ? k_driver_scratch_member : ""},
       {"SCRATCH_CREATE",
@@ -193,6 +202,7 @@ std::string driver_source(const Driver& driver) {
   };
   return fill(k_driver_prelude, values) + kernels_text(driver) + fill(k_driver_weights, values) +
          buffers_text(driver) + layers_text(driver) + fill(k_driver_context, values) +
+         (copies ? fill(k_driver_weights_copy, values) : "") +
          (driver.heap_scratch ? fill(k_driver_scratch, values) : "") +
          fill(k_driver_create, values) + fill(k_driver_run, values) +
          fill(k_driver_metadata, values);

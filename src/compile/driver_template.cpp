@@ -9,6 +9,7 @@ const char* const k_driver_prelude =
 // A context holds a buffer for every tensor that a kernel reads or writes; a run is one call a layer, in order.
 // Every tensor has its place in the workspace; zeroed rims around images are made once, with the context.
 // Compile in the folder of @N@.h and @N@.weights: cc -c @N@.c
+#define _DEFAULT_SOURCE  // madvise
 #define _POSIX_C_SOURCE 200809L
 #include "@N@.h"
 
@@ -17,6 +18,7 @@ const char* const k_driver_prelude =
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 // Halide's interface: the parts of HalideRuntime.h (Halide 21) that are used here.
@@ -71,13 +73,56 @@ __asm__(
     ".popsection\n");
 extern const unsigned char @N@_weights[] __attribute__((visibility("hidden")));
 
+// Memory for much that is streamed lies in huge pages where the system has them: with small ones the processor
+// stops prefetching at each page's end.
+static void *allocate(size_t bytes) {
+  const size_t huge = (size_t)2 << 20;
+  void *memory = 0;
+  if (posix_memalign(&memory, bytes < huge ? 64 : huge, bytes) != 0) return 0;
+#ifdef MADV_HUGEPAGE
+  if (bytes >= huge) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+  return memory;
+}
+
+)C";
+
+// Only for weights that are worth huge pages.
+const char* const k_driver_weights_copy =
+    R"C(// One copy of the library's weights in such memory, shared by all contexts that use it.
+static pthread_mutex_t weights_mutex = PTHREAD_MUTEX_INITIALIZER;
+static void *weights_copy;
+static int weights_users;
+
+static const void *take_weights(@N@_context *context) {
+  pthread_mutex_lock(&weights_mutex);
+  if (!weights_copy && (weights_copy = allocate(@WEIGHTS_BYTES@))) {
+    memcpy(weights_copy, @N@_weights, @WEIGHTS_BYTES@);
+  }
+  context->shares_weights = weights_copy != 0;
+  weights_users += context->shares_weights;
+  const void *const weights = weights_copy ? weights_copy : @N@_weights;
+  pthread_mutex_unlock(&weights_mutex);
+  return weights;
+}
+
+static void release_weights(@N@_context *context) {
+  if (!context->shares_weights) return;
+  pthread_mutex_lock(&weights_mutex);
+  if (--weights_users == 0) {
+    free(weights_copy);
+    weights_copy = 0;
+  }
+  pthread_mutex_unlock(&weights_mutex);
+}
+
 )C";
 
 const char* const k_driver_context = R"C(struct @N@_context {
   buffer buffers[@BUFFER_COUNT@];
   @N@_options options;
   void *owned_workspace;
-  int failed;  // 1: an error is being written, 2: it is written; a second one is not
+@SHARES_WEIGHTS@  int failed;  // 1: an error is being written, 2: it is written; a second one is not
   char error[256];
 @SCRATCH_MEMBER@};
 
@@ -189,7 +234,6 @@ static const char *missing_cpu_feature(void) {
   const char *wrong = 0;
   const char *const missing = missing_cpu_feature();
   if (options.threads == 0) options.threads = @THREADS@;
-  if (!options.weights) options.weights = @N@_weights;
   if (missing) {
     snprintf(thread_error, sizeof thread_error,
              "@N@: this processor has no %s; compile the network for another target", missing);
@@ -204,8 +248,7 @@ static const char *missing_cpu_feature(void) {
   @N@_context *context = 0;
   if (!wrong) {
     context = calloc(1, sizeof *context);
-    if (context && !options.workspace &&
-        posix_memalign(&context->owned_workspace, 64, @WORKSPACE_BYTES@ + 64) != 0) {
+    if (context && !options.workspace && !(context->owned_workspace = allocate(@WORKSPACE_BYTES@ + 64))) {
       free(context);
       context = 0;
     }
@@ -217,6 +260,7 @@ static const char *missing_cpu_feature(void) {
     return 0;
   }
   if (!options.workspace) options.workspace = context->owned_workspace;
+  if (!options.weights) options.weights = @TAKE_WEIGHTS@;
   context->options = options;
   memset(options.workspace, 0, @WORKSPACE_BYTES@);
 @SCRATCH_CREATE@  for (int i = 0; i < @BUFFER_COUNT@; ++i) {
@@ -235,7 +279,7 @@ static const char *missing_cpu_feature(void) {
 
 void @N@_destroy(@N@_context *context) {
   if (!context) return;
-@SCRATCH_DESTROY@  free(context->owned_workspace);
+@SCRATCH_DESTROY@@RELEASE_WEIGHTS@  free(context->owned_workspace);
   free(context);
 }
 

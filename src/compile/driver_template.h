@@ -6,6 +6,7 @@ namespace emulsion {
 
 extern const char* const k_driver_prelude;
 extern const char* const k_driver_weights;
+extern const char* const k_driver_weights_copy;
 extern const char* const k_driver_context;
 extern const char* const k_driver_scratch_member;
 extern const char* const k_driver_scratch;

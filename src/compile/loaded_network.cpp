@@ -20,6 +20,7 @@ struct Options {
   void (*error)(void* user, const char* message) = nullptr;
   void (*timing)(void* user, int layer, const char* name, double seconds) = nullptr;
   void* user = nullptr;
+  int weights_in_place = 0;
 };
 struct Functions {
   void* (*create)(const Options*) = nullptr;

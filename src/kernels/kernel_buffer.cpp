@@ -1,3 +1,5 @@
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -27,11 +29,17 @@ void for_each_offset(const TensorDescriptor& d, const Visit& visit) {
 }  // namespace
 
 KernelBuffer::KernelBuffer(const TensorDescriptor& descriptor) : descriptor_(descriptor) {
-  constexpr size_t k_alignment = 64;
+  // Large buffers in huge pages, as in a compiled network.
+  constexpr size_t k_line = 64, k_huge_page = size_t{2} << 20;
   const int64_t elements = std::max(storage_elements(descriptor), int64_t{1});
-  const size_t bytes = (elements * sizeof(float) + k_alignment - 1) / k_alignment * k_alignment;
-  auto* const memory = static_cast<float*>(std::aligned_alloc(k_alignment, bytes));
+  const size_t least = elements * sizeof(float),
+               alignment = least < k_huge_page ? k_line : k_huge_page;
+  const size_t bytes = (least + alignment - 1) / alignment * alignment;
+  auto* const memory = static_cast<float*>(std::aligned_alloc(alignment, bytes));
   EMULSION_CHECK(memory != nullptr);
+#ifdef MADV_HUGEPAGE
+  if (alignment == k_huge_page) madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
   std::memset(memory, 0, bytes);
   memory_ = std::shared_ptr<float>(memory, std::free);
 }

@@ -1,6 +1,62 @@
 #include "legality/array.h"
 
+#include <unordered_map>
+
 namespace emulsion {
+namespace {
+
+constexpr size_t k_large_block = size_t{16} << 10;
+constexpr size_t k_most_kept = size_t{128} << 20;  // bytes a thread
+
+// The freed blocks of one thread, by size.
+struct FreeBlocks {
+  std::unordered_map<size_t, std::vector<void*>> by_size;
+  size_t bytes = 0;
+
+  ~FreeBlocks();
+};
+
+// Null once the thread is ending.
+thread_local bool blocks_are_gone = false;
+
+FreeBlocks* free_blocks() {
+  if (blocks_are_gone) return nullptr;
+  thread_local FreeBlocks blocks;
+  return &blocks;
+}
+
+FreeBlocks::~FreeBlocks() {
+  blocks_are_gone = true;
+  for (const auto& [size, blocks] : by_size) {
+    for (void* const block : blocks) ::operator delete (block, std::align_val_t{64});
+  }
+}
+
+}  // namespace
+
+void* take_block(size_t bytes) {
+  FreeBlocks* const kept = bytes >= k_large_block ? free_blocks() : nullptr;
+  if (kept) {
+    std::vector<void*>& blocks = kept->by_size[bytes];
+    if (!blocks.empty()) {
+      void* const block = blocks.back();
+      blocks.pop_back();
+      kept->bytes -= bytes;
+      return block;
+    }
+  }
+  return ::operator new (bytes, std::align_val_t{64});
+}
+
+void give_block(void* block, size_t bytes) {
+  FreeBlocks* const kept = bytes >= k_large_block ? free_blocks() : nullptr;
+  if (kept && kept->bytes + bytes <= k_most_kept) {
+    kept->by_size[bytes].push_back(block);
+    kept->bytes += bytes;
+    return;
+  }
+  ::operator delete (block, std::align_val_t{64});
+}
 
 std::vector<int64_t> onnx_order_strides(const Shape& shape) {
   std::vector<int64_t> strides(shape.size(), 1);

@@ -14,17 +14,21 @@
 
 namespace emulsion {
 
-// 64-byte aligned memory that is not touched before it is written.
+// 64-byte aligned memory. Large blocks are kept by the thread that frees them, up to a limit, and
+// handed out again for the same size: a pass asks for the same arrays over and over, and fresh
+// pages from the system cost as much as the arithmetic on them.
+void* take_block(size_t bytes);
+void give_block(void* block, size_t bytes);
+
+// Memory that is not touched before it is written.
 template <class T>
 struct AlignedAllocator {
   using value_type = T;
   AlignedAllocator() = default;
   template <class U>
   AlignedAllocator(const AlignedAllocator<U>&) {}  // NOLINT: implicit as the standard asks
-  T* allocate(size_t n) {
-    return static_cast<T*>(::operator new (n * sizeof(T), std::align_val_t{64}));
-  }
-  void deallocate(T* p, size_t) { ::operator delete (p, std::align_val_t{64}); }
+  T* allocate(size_t n) { return static_cast<T*>(take_block(n * sizeof(T))); }
+  void deallocate(T* p, size_t n) { give_block(p, n * sizeof(T)); }
   template <class U>
   void construct(U* p) {
     ::new (static_cast<void*>(p)) U;

@@ -7,9 +7,10 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <vector>
 
-#include "legality/conv_engine.h"
+#include "legality/pass.h"
 #include "legality/training_network.h"
 
 namespace emulsion {
@@ -23,17 +24,25 @@ struct FisherScore {
   double total = 0;
   std::vector<double> slots;  // in the network's order of slots
   double mean_loss = 0;       // cross-entropy
+  bool complete = true;       // false: it stopped at `enough`, slots before that are missing
 };
 
-// The weights of a layer, in the order of its weight's shape.
+// A forward pass of another network, all its slots observed, that agrees with the scored one in the
+// first so many layers and their weights.
 template <class T>
-using WeightSource = std::function<Weights<T>(int layer)>;
+struct ScoredPrefix {
+  const TrainingPass<T>* pass = nullptr;
+  int layers = 0;
+};
 
 // T: the type of every tensor, float or double; sums of statistics and scores are always double.
+// Stops as soon as the sum is past `enough`: no term is negative.
 template <class T>
 Result<FisherScore> fisher_score(const TrainingNetwork& network, const Array<T>& images,
                                  const std::vector<int>& labels, const WeightSource<T>& weights,
-                                 ConvEngine<T>& engine);
+                                 ConvEngine<T>& engine,
+                                 double enough = std::numeric_limits<double>::infinity(),
+                                 const ScoredPrefix<T>& prefix = {});
 
 // In float32 with this seed's initial weights.
 Result<FisherScore> fisher_score(const TrainingNetwork& network, const Minibatch& minibatch,

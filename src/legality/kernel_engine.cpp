@@ -1,4 +1,7 @@
+#include <set>
+
 #include "legality/conv_engine.h"
+#include "lower/algorithm.h"
 
 namespace emulsion {
 namespace {
@@ -23,6 +26,25 @@ Shape conv_output(const Conv& conv, const Shape& x) {
   return *shape;
 }
 
+// The fastest algorithm that works on the weights as they are. Winograd's is no choice: weights are
+// drawn anew for every pass, and transforming them costs more than it saves, and rounding errors
+// would be a hundred times the scores' tolerance.
+std::string algorithm_for(const KernelSpec& spec) {
+  std::string best;
+  double cycles = 0;
+  for (const char* name : {"pointwise", "depthwise", "direct"}) {
+    const Algorithm* algorithm = find_algorithm(name);
+    std::string reason;
+    if (!algorithm || !algorithm->applies(spec, &reason)) continue;
+    const double guess = algorithm->best_guess(spec).cycles;
+    if (best.empty() || guess < cycles) {
+      best = name;
+      cycles = guess;
+    }
+  }
+  return best;
+}
+
 // A conv without padding on this input.
 KernelSpec unpadded(const Conv& like, const Shape& weight, Extent2 stride, const Shape& input,
                     const std::string& target) {
@@ -36,6 +58,7 @@ KernelSpec unpadded(const Conv& like, const Shape& weight, Extent2 stride, const
   spec.output = channels_last(conv_output(conv, input));
   spec.op = std::move(conv);
   spec.target = target;
+  spec.algorithm = algorithm_for(spec);
   return spec;
 }
 
@@ -151,6 +174,29 @@ ConvCall backward_call(const Conv& conv, const Shape& x, const std::string& targ
   return call;
 }
 
+Result<std::vector<KernelSpec>> conv_kernels(const std::vector<ConvUse>& uses,
+                                             const std::string& target) {
+  std::vector<KernelSpec> specs;
+  std::set<std::string> seen;
+  for (const ConvUse& use : uses) {
+    const ConvCall call = use.backward ? backward_call(use.conv, use.input, target)
+                                       : forward_call(use.conv, use.input, target);
+    if (!seen.insert(to_text(call.spec)).second) continue;
+    TRY(KernelSpec complete, completed(call.spec));
+    specs.push_back(std::move(complete));
+  }
+  return specs;
+}
+
+Status KernelEngine::prepare(const std::vector<ConvUse>& uses,
+                             const std::function<void(int done, int all)>& progress) {
+  TRY(const std::vector<KernelSpec> specs, conv_kernels(uses, target_));
+  for (const auto& compiled : cache_.compile(specs, progress)) {
+    if (!compiled.ok()) return compiled.error();
+  }
+  return ok();
+}
+
 Result<LoadedKernel> KernelEngine::kernel(const KernelSpec& spec) {
   const std::string key = to_text(spec);
   {
@@ -164,18 +210,23 @@ Result<LoadedKernel> KernelEngine::kernel(const KernelSpec& spec) {
 }
 
 Result<Array<float>> KernelEngine::run(const ConvCall& call, const Array<float>& source,
-                                       const Shape& result_shape, Constant weights) {
+                                       const Shape& result_shape,
+                                       const LayerWeights<float>& weights,
+                                       const std::function<Constant()>& laid_out) {
   TRY(const LoadedKernel loaded, kernel(call.spec));
-  Conv conv = std::get<Conv>(call.spec.op);
-  conv.weight = std::move(weights);
-  std::vector<PackedConstant> constants = pack_constants(loaded.spec(), Op(std::move(conv)));
+  const auto pack = [&] {
+    Conv conv = std::get<Conv>(call.spec.op);
+    conv.weight = laid_out();
+    PackedWeights::Constants constants;
+    for (const PackedConstant& c : pack_constants(loaded.spec(), Op(std::move(conv)))) {
+      constants.emplace_back(c.data.begin(), c.data.end());
+    }
+    return constants;
+  };
+  const auto constants = weights.packed ? weights.packed->get(kernel_name(loaded.spec()), pack)
+                                        : std::make_shared<const PackedWeights::Constants>(pack());
   std::vector<const float*> packed;
-  std::vector<std::vector<float, AlignedAllocator<float>>> aligned;
-  for (const PackedConstant& c : constants) {
-    aligned.emplace_back(c.data.begin(), c.data.end());
-    packed.push_back(aligned.back().data());
-  }
-  constants.clear();
+  for (const auto& constant : *constants) packed.push_back(constant.data());
 
   const Shape& input_shape = call.spec.inputs[0].shape;
   const Extent2 one{1, 1}, zero{0, 0};
@@ -199,15 +250,25 @@ Result<Array<float>> KernelEngine::run(const ConvCall& call, const Array<float>&
 }
 
 Result<Array<float>> KernelEngine::forward(const Conv& conv, const Array<float>& x,
-                                           const Weights<float>& weights) {
+                                           const LayerWeights<float>& weights) {
   const ConvCall call = forward_call(conv, x.shape, target_);
-  return run(call, x, call.spec.output.shape, constant(conv.weight->shape, weights));
+  return run(call, x, call.spec.output.shape, weights,
+             [&] { return constant(conv.weight->shape, *weights.values); });
 }
 
 Result<Array<float>> KernelEngine::backward(const Conv& conv, const Shape& x_shape,
                                             const Array<float>& gradient,
-                                            const Weights<float>& weights) {
-  return run(backward_call(conv, x_shape, target_), gradient, x_shape, mirrored(conv, weights));
+                                            const LayerWeights<float>& weights) {
+  return run(backward_call(conv, x_shape, target_), gradient, x_shape, weights,
+             [&] { return mirrored(conv, *weights.values); });
+}
+
+std::shared_ptr<const PackedWeights::Constants> PackedWeights::get(
+    const std::string& key, const std::function<Constants()>& make) {
+  const std::lock_guard lock(mutex_);
+  std::shared_ptr<const Constants>& constants = by_key_[key];
+  if (!constants) constants = std::make_shared<const Constants>(make());
+  return constants;
 }
 
 }  // namespace emulsion

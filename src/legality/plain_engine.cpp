@@ -33,7 +33,8 @@ Shape conv_output(const Conv& conv, const Shape& x) {
 
 template <class T>
 Result<Array<T>> PlainEngine<T>::forward(const Conv& conv, const Array<T>& x,
-                                         const Weights<T>& weights) {
+                                         const LayerWeights<T>& layer_weights) {
+  const Weights<T>& weights = *layer_weights.values;
   Array<T> y(conv_output(conv, x.shape), T(0));
   const Shape& w = conv.weight->shape;
   const int64_t group_in = w[1], group_out = w[0] / conv.groups, taps = w[2] * w[3];
@@ -52,7 +53,9 @@ Result<Array<T>> PlainEngine<T>::forward(const Conv& conv, const Array<T>& x,
 
 template <class T>
 Result<Array<T>> PlainEngine<T>::backward(const Conv& conv, const Shape& x_shape,
-                                          const Array<T>& gradient, const Weights<T>& weights) {
+                                          const Array<T>& gradient,
+                                          const LayerWeights<T>& layer_weights) {
+  const Weights<T>& weights = *layer_weights.values;
   Array<T> result(x_shape, T(0));
   const Shape& w = conv.weight->shape;
   const int64_t group_in = w[1], group_out = w[0] / conv.groups, taps = w[2] * w[3];

@@ -4,6 +4,7 @@
 #include <map>
 #include <vector>
 
+#include "legality/conv_engine.h"
 #include "legality/training_network.h"
 #include "lower/kernel_spec.h"
 
@@ -14,5 +15,8 @@ namespace emulsion {
 Result<std::vector<KernelSpec>> training_kernels(const TrainingNetwork& original,
                                                  const std::map<int, std::vector<Steps>>& rewrites,
                                                  const std::string& target);
+
+// The convs that scoring these networks runs, forward and backward.
+std::vector<ConvUse> training_convs(const std::vector<TrainingNetwork>& networks);
 
 }  // namespace emulsion

@@ -31,7 +31,7 @@ bool lacks_norm(const Network& network, const std::vector<std::vector<int>>& rea
     for (const int reader : readers[id]) {
       const Layer& layer = network.layers[reader];
       const Op& op = layer.op;
-      if (std::holds_alternative<BatchNorm>(op)) continue;
+      if (std::holds_alternative<BatchNorm>(op) || std::holds_alternative<Normalize>(op)) continue;
       if (std::holds_alternative<Conv>(op) && !biased) continue;
       if (std::holds_alternative<Activation>(op) || std::holds_alternative<Binary>(op) ||
           std::holds_alternative<Affine>(op) || std::holds_alternative<Softmax>(op)) {
@@ -123,13 +123,9 @@ Result<ValueId> add_unfused(Builder& builder, const Layer& layer, std::vector<Va
     after.activation = conv->epilogue.activation;
     conv->prologue = {};
     conv->epilogue = {};
-    conv->weight = abstract_constant(conv->weight->shape);
-    if (conv->bias) conv->bias = abstract_constant(conv->bias->shape);
     draw = fmt::format("conv {}", conv_position);
   } else if (auto* dense = std::get_if<Dense>(&op)) {
     after.activation = std::exchange(dense->activation, {});
-    dense->weight = abstract_constant(dense->weight->shape);
-    dense->bias = nullptr;
     draw = fmt::format("dense {}", dense_position);
   } else if (auto* affine = std::get_if<Affine>(&op)) {
     after.activation = std::exchange(affine->activation, {});
@@ -179,6 +175,17 @@ BatchNorm fresh_norm(int64_t channels) {
   return {one, zero, zero, one, 1e-5f};
 }
 
+// Weights are drawn for each seed; biases are 0.
+void forget_weights(Op& op) {
+  if (auto* conv = std::get_if<Conv>(&op)) {
+    conv->weight = abstract_constant(conv->weight->shape);
+    conv->bias = nullptr;
+  } else if (auto* dense = std::get_if<Dense>(&op)) {
+    dense->weight = abstract_constant(dense->weight->shape);
+    dense->bias = nullptr;
+  }
+}
+
 // Puts a batch norm after every conv that lacks one, and finds the slots' values.
 Result<TrainingNetwork> with_norms(const TrainingNetwork& plain, const std::vector<int>& slots) {
   const Network& network = plain.network;
@@ -190,7 +197,7 @@ Result<TrainingNetwork> with_norms(const TrainingNetwork& plain, const std::vect
     std::vector<ValueId> inputs;
     for (const ValueId input : layer.inputs) inputs.push_back(builder.value(input));
     Op op = layer.op;
-    if (auto* conv = std::get_if<Conv>(&op)) conv->bias = nullptr;  // biases are 0
+    forget_weights(op);
     TRY(ValueId value, builder.add(layer, std::move(op), inputs, plain.draws[i], plain.convs[i]));
     if (plain.convs[i] >= 0) {
       value_of_conv[plain.convs[i]] = value;
@@ -213,19 +220,24 @@ Result<TrainingNetwork> with_norms(const TrainingNetwork& plain, const std::vect
 
 }  // namespace
 
-Result<TrainingNetwork> training_network(const Network& network, const std::vector<int>& slots,
-                                         int64_t batch) {
+Result<TrainingNetwork> plain_network(const Network& network, int64_t batch) {
   if (network.inputs.size() != 1 || network.outputs.size() != 1) {
     return error("scoring needs a network with one input and one output, this one has {} and {}",
                  network.inputs.size(), network.outputs.size());
   }
-  TRY(const TrainingNetwork plain, unfused(network, batch));
+  TRY(TrainingNetwork plain, unfused(network, batch));
   const Shape& output = plain.network.shape(plain.network.outputs[0]);
   if (output.size() != 2 || output[0] != batch) {
     return error("scoring needs an output of shape [N, classes], this network's is {}",
                  to_text(network.shape(network.outputs[0])));
   }
   if (plain.classifier < 0) return error("the network has no weights to score");
+  return plain;
+}
+
+Result<TrainingNetwork> training_network(const Network& network, const std::vector<int>& slots,
+                                         int64_t batch) {
+  TRY(const TrainingNetwork plain, plain_network(network, batch));
   return with_norms(plain, slots);
 }
 

@@ -22,8 +22,13 @@ struct TrainingNetwork {
   std::vector<ValueId> slot_values;  // each slot's output before its batch norm
 };
 
-// From an imported (or simplified) network. An output that is not [batch, classes], several inputs,
-// and shapes that fix the batch are refused, naming the layer.
+// One plain op a layer and no final Softmax, for this batch, with the weights, biases and batch
+// norms that the network has; no slots. An output that is not [batch, classes], several inputs, and
+// shapes that fix the batch are refused, naming the layer.
+Result<TrainingNetwork> plain_network(const Network& network, int64_t batch);
+
+// As it is scored at initialisation, from an imported (or simplified) network; refuses what
+// plain_network does.
 Result<TrainingNetwork> training_network(const Network& network, const std::vector<int>& slots,
                                          int64_t batch);
 

@@ -20,14 +20,16 @@ template <class T>
 struct LayerPass {
   const Op& op;
   ConvEngine<T>& engine;
-  const Weights<T>& weights;            // convs and dense layers; empty for others
+  const LayerWeights<T>& weights;       // convs and dense layers; empty for others
   std::vector<const Array<T>*> inputs;  // data only where kept; shapes always
-  Array<T>* output = nullptr;           // forward writes it; backward reads it where kept
+  std::vector<Array<T>*> spare;         // forward: an input that nothing else reads, or null
+  Array<T>* output = nullptr;           // forward writes it
+  const Array<T>* made = nullptr;       // backward: the output, where kept
   std::vector<double>* saved =
-      nullptr;                         // from forward to backward: statistics, positions of maxima
-  const Array<T>* gradient = nullptr;  // backward: of the output
-  std::vector<bool> wanted;            // backward: inputs whose gradients are asked for
-  std::vector<Array<T>> gradients;     // backward writes those
+      nullptr;                      // from forward to backward: statistics, positions of maxima
+  Array<T>* gradient = nullptr;     // backward: of the output; it may be taken
+  std::vector<bool> wanted;         // backward: inputs whose gradients are asked for
+  std::vector<Array<T>> gradients;  // backward writes those
 };
 
 template <class T>

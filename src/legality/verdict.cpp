@@ -27,11 +27,6 @@ double tail(double z) {
   return 0.5 * std::erfc(z / std::sqrt(2.0));
 }
 
-double flip_probability(double distance, double standard_error) {
-  if (standard_error <= 0) return distance == 0 ? 0.5 : 0.0;
-  return tail(std::abs(distance) / standard_error);
-}
-
 // A candidate's own deviation counts where it is larger than the original's.
 double candidate_sigma(const Reference& reference, const std::vector<double>& logs) {
   return std::max(reference.sigma(), deviation_of(logs));
@@ -50,15 +45,18 @@ double rejecting_bar(double standard_error) {
   return std::min(k_rejecting_log, -k_rejecting_errors * standard_error);
 }
 
+// Of the mean over all seeds about that over the first so many.
+double missing_error(double sigma, size_t seeds) {
+  const double done = static_cast<double>(seeds), missing = k_candidate_seeds - done;
+  return sigma * std::sqrt(missing / (k_candidate_seeds * done));
+}
+
 // Whether the mean over all seeds is above the bar by two deviations of what the missing seeds may
 // add to it.
 bool surely_legal(const Reference& reference, const Verdict& verdict) {
   const double sigma = candidate_sigma(reference, verdict.log_scores);
-  const double seeds = static_cast<double>(verdict.log_scores.size());
-  const double missing = k_candidate_seeds - seeds;
-  const double spread = sigma * std::sqrt(missing / (k_candidate_seeds * seeds));
   const double bar = rejecting_bar(standard_error(reference, sigma, k_candidate_seeds));
-  return verdict.log_ratio - 2 * spread > bar;
+  return verdict.log_ratio - 2 * missing_error(sigma, verdict.log_scores.size()) > bar;
 }
 
 Result<Verdict> judge_as_paper(const Reference& reference, const LogScore& score) {
@@ -113,6 +111,24 @@ Result<LegalityRule> parse_legality(const std::string& name) {
     if (name == legality_name(rule)) return rule;
   }
   return error("unknown legality rule '{}': take fisher, paper or none", name);
+}
+
+double flip_probability(double distance, double standard_error) {
+  if (standard_error <= 0) return distance == 0 ? 0.5 : 0.0;
+  return tail(std::abs(distance) / standard_error);
+}
+
+double mean_error(const Reference& reference, const std::vector<double>& log_scores, size_t seeds) {
+  return standard_error(reference, candidate_sigma(reference, log_scores), seeds);
+}
+
+double missing_error(const Reference& reference, const std::vector<double>& log_scores,
+                     size_t seeds) {
+  return missing_error(candidate_sigma(reference, log_scores), seeds);
+}
+
+double rejecting_bar(const Reference& reference) {
+  return rejecting_bar(standard_error(reference, reference.sigma(), k_candidate_seeds));
 }
 
 double Reference::mean() const {

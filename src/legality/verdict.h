@@ -30,6 +30,16 @@ struct Reference {
   double sigma() const;  // sample standard deviation over seeds
 };
 
+// A mean log ratio below it is rejected, when k_candidate_seeds seeds have been scored.
+double rejecting_bar(const Reference& reference);
+// Standard error of the mean log ratio of so many seeds (these log scores are the first of them).
+double mean_error(const Reference& reference, const std::vector<double>& log_scores, size_t seeds);
+// How far the mean over all k_candidate_seeds may be from that over so many, as a standard error.
+double missing_error(const Reference& reference, const std::vector<double>& log_scores,
+                     size_t seeds);
+// That fresh draws land on the other side of a bar at this distance, errors taken as normal.
+double flip_probability(double distance, double standard_error);
+
 struct Verdict {
   bool legal = true;
   LegalityRule rule = LegalityRule::fisher;

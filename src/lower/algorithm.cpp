@@ -10,11 +10,15 @@ const std::vector<AlgorithmRow>& algorithm_rows() {
       depthwise_row(),
       pointwise_row(),
       direct_row(),
+      winograd4_row(),
+      winograd2_row(),
+      winograd6_row(),
       // Every other op.
       elementwise_row(),
       pool_row(),
       dense_row(),
       reduce_row(),
+      normalize_row(),
       softmax_row(),
       move_row(),
   };
@@ -46,11 +50,16 @@ Result<KernelSpec> completed(KernelSpec spec) {
   std::string reason;
   if (spec.algorithm.empty()) {
     std::string reasons;
+    CostedSchedule best;
     for (const AlgorithmRow& candidate : algorithm_rows()) {
       reason.clear();
-      if (candidate.algorithm.applies(spec, &reason)) {
-        row = &candidate;
-        break;
+      if (candidate.algorithm.error_bound <= k_default_error &&
+          candidate.algorithm.applies(spec, &reason)) {
+        const CostedSchedule guess = candidate.algorithm.best_guess(spec);
+        if (!row || guess.cycles < best.cycles) {
+          row = &candidate;
+          best = guess;
+        }
       }
       if (!reason.empty()) reasons += fmt::format("; {}: {}", candidate.algorithm.name, reason);
     }
@@ -68,7 +77,7 @@ Result<KernelSpec> completed(KernelSpec spec) {
                    reason);
   }
   if (spec.schedule.empty()) {
-    spec.schedule = row->algorithm.default_schedule(spec);
+    spec.schedule = row->algorithm.best_guess(spec).steps;
   } else if (!row->check_schedule) {
     return error("algorithm {} takes no schedule, but is given '{}'", spec.algorithm,
                  spec.schedule);

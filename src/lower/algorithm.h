@@ -17,12 +17,19 @@ struct PackedConstant {
   std::vector<float> data;
 };
 
+// A schedule and the cycles that it is expected to take on a core with two FMAs and two loads a
+// cycle; 0 where nobody needs to compare.
+struct CostedSchedule {
+  double cycles = 0;
+  std::string steps;  // in text form; "" if the op takes none
+};
+
 struct Algorithm {
   const char* name;      // "direct"
   const char* sentence;  // what it is
   bool (*applies)(const KernelSpec& spec, std::string* reason);
-  // The schedule's default steps for the spec's target, in text form; "" if the op takes none.
-  std::string (*default_schedule)(const KernelSpec& spec);
+  // The default schedule for the spec's target.
+  CostedSchedule (*best_guess)(const KernelSpec& spec);
   // Alternatives worth measuring, default first.
   std::vector<std::string> (*schedules)(const KernelSpec& spec);
   // The op's constants packed in argument order. Abstract constants give extents without data.
@@ -30,8 +37,10 @@ struct Algorithm {
   double error_bound;  // of a layer: largest error over largest output
 };
 
-// Rows in order of preference: the first that applies is the default. The last rows take every
-// other op.
+// Rows in order of preference; the last rows take every other op. The default for a layer is the
+// row, of those that apply and err no more than k_default_error, that is expected to be fastest; of
+// equals the first.
+inline constexpr double k_default_error = 1e-4;
 const std::vector<Algorithm>& algorithms();
 const Algorithm* find_algorithm(const std::string& name);
 

@@ -19,15 +19,20 @@ struct AlgorithmRow {
 const std::vector<AlgorithmRow>& algorithm_rows();
 const AlgorithmRow* find_row(const std::string& algorithm);
 
-// Convolutions: conv_direct.cpp, conv_pointwise.cpp, conv_depthwise.cpp.
+// Convolutions: conv_direct.cpp, conv_pointwise.cpp, conv_depthwise.cpp, conv_winograd.cpp.
 AlgorithmRow pointwise_row();
 AlgorithmRow depthwise_row();
 AlgorithmRow direct_row();
-// Every other op: elementwise.cpp, pool.cpp, dense.cpp, reduce.cpp, data_movement.cpp.
+AlgorithmRow winograd2_row();
+AlgorithmRow winograd4_row();
+AlgorithmRow winograd6_row();
+// Every other op: elementwise.cpp, pool.cpp, dense.cpp, reduce.cpp,
+// normalize.cpp, data_movement.cpp.
 AlgorithmRow elementwise_row();
 AlgorithmRow pool_row();
 AlgorithmRow dense_row();
 AlgorithmRow reduce_row();
+AlgorithmRow normalize_row();
 AlgorithmRow softmax_row();
 AlgorithmRow move_row();
 

@@ -25,12 +25,16 @@ Result<ConvSchedule> schedule_of(const KernelSpec& spec) {
   return conv_schedule(conv_view(spec).nest, spec.schedule, {"g", false});
 }
 
-std::vector<std::string> schedules(const KernelSpec& spec) {
+std::vector<CostedSchedule> costed(const KernelSpec& spec) {
   return depthwise_schedules(conv_view(spec).nest, machine_of(spec.target));
 }
 
-std::string default_schedule(const KernelSpec& spec) {
-  return schedules(spec).front();
+std::vector<std::string> schedules(const KernelSpec& spec) {
+  return steps_of(costed(spec));
+}
+
+CostedSchedule best_guess(const KernelSpec& spec) {
+  return costed(spec).front();
 }
 
 std::vector<PackedConstant> pack(const KernelSpec&, const Op& op) {
@@ -54,7 +58,7 @@ Result<LoweredKernel> lower_depthwise(const KernelSpec& spec) {
 
 AlgorithmRow depthwise_row() {
   return {{"depthwise", "one input channel an output channel: vectors over the channels", applies,
-           default_schedule, schedules, pack, 1e-5},
+           best_guess, schedules, pack, 1e-5},
           lower_depthwise,
           check_schedule};
 }

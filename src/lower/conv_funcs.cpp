@@ -5,6 +5,7 @@
 #include "lower/activation.h"
 #include "lower/buffers.h"
 #include "lower/conv_pack.h"
+#include "lower/conv_parameters.h"
 
 namespace emulsion {
 
@@ -22,57 +23,6 @@ namespace {
 
 // --- Funcs ---
 
-// The parameters of a conv kernel, in argument order.
-struct Parameters {
-  std::vector<ImageParam> inputs;
-  std::vector<ImageParam> constants;
-  size_t next = 0;
-
-  Parameters(const ConvView& view, const std::vector<PackedConstant>& packed) {
-    for (const TensorDescriptor& input : view.inputs)
-      inputs.push_back(input_buffer(inputs.empty() ? "in" : "residual", input));
-    for (const PackedConstant& constant : packed)
-      constants.push_back(
-          constant_buffer(fmt::format("constant{}", constants.size()), constant.extents));
-  }
-  ImageParam take() { return constants.at(next++); }
-  std::vector<Halide::Argument> arguments() const {
-    std::vector<Halide::Argument> result(inputs.begin(), inputs.end());
-    result.insert(result.end(), constants.begin(), constants.end());
-    return result;
-  }
-};
-
-// The entry of a per-channel constant packed as (co padded, g), or its one entry.
-Expr channel_entry(const ImageParam& constant, const Expr& c, const Expr& g) {
-  return constant.dimensions() == 1 ? constant(0) : constant(c, g);
-}
-
-// The prologue as a Func of (c, x, y, n): padding is zero, whatever the shift.
-Func build_prologue(const Conv& conv, const ConvView& view, const ImageParam& in,
-                    Parameters& parameters) {
-  const Var c("c"), x("x"), y("y"), n("n");
-  Expr value = in(c, x, y, n);
-  if (conv.prologue.scale) {
-    const ImageParam scale = parameters.take(), shift = parameters.take();
-    value = value * scale(c) + shift(c);
-  }
-  Expr slope;
-  if (slope_of(conv.prologue.activation)) {
-    const ImageParam slopes = parameters.take();
-    slope = element_count(conv.prologue.activation->slope->shape) == 1 ? slopes(0) : slopes(c);
-  }
-  value = activate(conv.prologue.activation, value, slope);
-  if (conv.pad != Pad4{0, 0, 0, 0}) {
-    const int height = static_cast<int>(view.inputs[0].shape[2]);
-    const int width = static_cast<int>(view.inputs[0].shape[3]);
-    value = Halide::select(x >= 0 && x < width && y >= 0 && y < height, value, 0.0f);
-  }
-  Func prologue("prologue");
-  prologue(c, x, y, n) = value;
-  return prologue;
-}
-
 struct Taps {
   Expr x, y;
 };
@@ -80,10 +30,6 @@ struct Taps {
 Taps taps(const Conv& conv, const Expr& x, const Expr& y, const Expr& kx, const Expr& ky) {
   return {x * conv.stride[1] + kx * conv.dilation[1] - conv.pad[1],
           y * conv.stride[0] + ky * conv.dilation[0] - conv.pad[0]};
-}
-
-int narrow(int64_t value) {
-  return static_cast<int>(value);
 }
 
 // A weight's place among those that pack_conv lays out.
@@ -106,7 +52,7 @@ std::vector<Expr> weight_index(const ConvSchedule& schedule, const RDom& r, cons
 ConvFuncs build_conv_funcs(const Conv& conv, const ConvView& view, const ConvSchedule& schedule) {
   const Nest& nest = view.nest;
   const int block = narrow(schedule.tile("co"));
-  Parameters parameters(view, pack_conv(conv, schedule));
+  ConvParameters parameters(view, pack_conv(conv, schedule));
   const Var c("c"), g("g"), x("x"), y("y"), n("n");
   const bool grouped = nest.groups > 1;
   const Expr group = grouped ? Expr(g) : Expr(0);
@@ -117,7 +63,7 @@ ConvFuncs build_conv_funcs(const Conv& conv, const ConvView& view, const ConvSch
   const bool has_slopes = slope_of(conv.epilogue.activation) != nullptr;
   if (has_slopes) slopes = parameters.take();
   const ImageParam& in = parameters.inputs[0];
-  if (!conv.prologue.empty()) funcs.prologue = build_prologue(conv, view, in, parameters);
+  if (!conv.prologue.empty()) funcs.prologue = build_prologue(conv, view, parameters);
 
   const RDom r({{0, narrow(nest.ci)}, {0, narrow(nest.kx)}, {0, narrow(nest.ky)}}, "r");
   const Taps at = taps(conv, x, y, r.y, r.z);
@@ -138,16 +84,9 @@ ConvFuncs build_conv_funcs(const Conv& conv, const ConvView& view, const ConvSch
   funcs.out = Func("out");
   funcs.out(args) = activate(conv.epilogue.activation, result, slope);
 
-  BufferLayout layout = output_layout(view.output);
-  if (grouped) {
-    layout.dimensions[0].extent = narrow(nest.co);
-    layout.dimensions.insert(layout.dimensions.begin() + 1,
-                             BufferDimension{0, narrow(nest.groups), narrow(nest.co)});
-    funcs.out_vars = {{"co", c}, {"g", g}, {"x", x}, {"y", y}, {"n", n}};
-  } else {
-    funcs.out_vars = {{"co", c}, {"x", x}, {"y", y}, {"n", n}};
-  }
-  bind_output(funcs.out, layout);
+  funcs.out_vars = {{"co", c}, {"x", x}, {"y", y}, {"n", n}};
+  if (grouped) funcs.out_vars.emplace("g", g);
+  bind_output(funcs.out, conv_output_layout(view));
   funcs.conv_vars = funcs.out_vars;
   funcs.reduction_vars = {{"ci", r.x}, {"kx", r.y}, {"ky", r.z}};
   funcs.arguments = parameters.arguments();
@@ -156,7 +95,7 @@ ConvFuncs build_conv_funcs(const Conv& conv, const ConvView& view, const ConvSch
 
 ConvFuncs build_depthwise_funcs(const Conv& conv, const ConvView& view) {
   const Nest& nest = view.nest;
-  Parameters parameters(view, pack_depthwise(conv));
+  ConvParameters parameters(view, pack_depthwise(conv));
   const Var c("c"), x("x"), y("y"), n("n");
 
   ConvFuncs funcs;
@@ -165,7 +104,7 @@ ConvFuncs build_depthwise_funcs(const Conv& conv, const ConvView& view) {
   const bool has_slopes = slope_of(conv.epilogue.activation) != nullptr;
   if (has_slopes) slopes = parameters.take();
   const ImageParam& in = parameters.inputs[0];
-  if (!conv.prologue.empty()) funcs.prologue = build_prologue(conv, view, in, parameters);
+  if (!conv.prologue.empty()) funcs.prologue = build_prologue(conv, view, parameters);
 
   const RDom r({{0, narrow(nest.kx)}, {0, narrow(nest.ky)}}, "r");
   const Taps at = taps(conv, x, y, r.x, r.y);

@@ -28,9 +28,11 @@ PackedConstant pack_channels(const Tensor& tensor, int64_t groups, int64_t chann
   return packed;
 }
 
-// The bias (zeros when there is none), slopes, and the prologue's constants.
-void append_others(std::vector<PackedConstant>& packed, const Conv& conv, int64_t groups,
-                   int64_t channels, int64_t padded) {
+}  // namespace
+
+std::vector<PackedConstant> pack_channel_constants(const Conv& conv, int64_t groups,
+                                                   int64_t channels, int64_t padded) {
+  std::vector<PackedConstant> packed;
   const bool abstract = conv.weight->abstract();
   const Tensor zeros =
       abstract ? *abstract_constant({groups * channels}) : Tensor({groups * channels});
@@ -46,9 +48,8 @@ void append_others(std::vector<PackedConstant>& packed, const Conv& conv, int64_
   }
   if (const auto& activation = conv.prologue.activation; activation && activation->slope)
     append_input_constant(activation->slope);
+  return packed;
 }
-
-}  // namespace
 
 std::vector<PackedConstant> pack_conv(const Conv& conv, const ConvSchedule& schedule) {
   const Shape& shape = conv.weight->shape;
@@ -82,8 +83,8 @@ std::vector<PackedConstant> pack_conv(const Conv& conv, const ConvSchedule& sche
         for (int64_t tap = 0; tap < taps; ++tap) target[places[tap]] = *source++;
       }
   }
-  std::vector<PackedConstant> packed{std::move(weight)};
-  append_others(packed, conv, groups, co, blocks * block);
+  std::vector<PackedConstant> packed = pack_channel_constants(conv, groups, co, blocks * block);
+  packed.insert(packed.begin(), std::move(weight));
   return packed;
 }
 
@@ -99,8 +100,8 @@ std::vector<PackedConstant> pack_depthwise(const Conv& conv) {
       for (int64_t tap = 0; tap < taps; ++tap)
         weight.data[tap * channels + c] = conv.weight->data[c * taps + tap];
   }
-  std::vector<PackedConstant> packed{std::move(weight)};
-  append_others(packed, conv, 1, channels, channels);
+  std::vector<PackedConstant> packed = pack_channel_constants(conv, 1, channels, channels);
+  packed.insert(packed.begin(), std::move(weight));
   return packed;
 }
 

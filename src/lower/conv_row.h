@@ -18,11 +18,13 @@ struct TiledConv {
     return conv_schedule(View(spec).nest, spec.schedule, {"co", true});
   }
 
-  static std::vector<std::string> schedules(const KernelSpec& spec) {
+  static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
     return conv_schedules(View(spec).nest, machine_of(spec.target));
   }
-
-  static std::string default_schedule(const KernelSpec& spec) { return schedules(spec).front(); }
+  static std::vector<std::string> schedules(const KernelSpec& spec) {
+    return steps_of(costed(spec));
+  }
+  static CostedSchedule best_guess(const KernelSpec& spec) { return costed(spec).front(); }
 
   static std::vector<PackedConstant> pack(const KernelSpec& spec, const Op& op) {
     const Result<ConvSchedule> schedule = schedule_of(spec);
@@ -46,7 +48,7 @@ struct TiledConv {
   static AlgorithmRow row(const char* name, const char* sentence,
                           bool (*applies)(const KernelSpec&, std::string*)) {
     constexpr double k_error_bound = 1e-5;
-    return {{name, sentence, applies, default_schedule, schedules, pack, k_error_bound},
+    return {{name, sentence, applies, best_guess, schedules, pack, k_error_bound},
             lower,
             check_schedule};
   }

@@ -7,9 +7,9 @@ namespace emulsion {
 
 namespace {
 
-// Below this many multiply-adds a kernel is over before other threads have started.
-constexpr int64_t k_parallel_multiplies = 1 << 20;
 constexpr size_t k_most_schedules = 24;
+// Sums that wait in a cache between two parts of the weights: 32 KB.
+constexpr int64_t k_most_waiting_sums = 8 << 10;
 // Copies of a statement that templates make at most.
 constexpr int64_t k_most_copies = 256;
 
@@ -17,49 +17,70 @@ int64_t tiles(int64_t extent, int64_t tile) {
   return (extent + tile - 1) / tile;
 }
 
-// The narrowest vector that holds all channels, or the widest there is.
-int lanes_for(int64_t channels, int vector) {
-  int lanes = 1;
-  while (lanes < channels && lanes < vector) lanes *= 2;
-  return lanes;
-}
-
 int64_t weight_bytes(const Nest& nest) {
   return 4 * nest.co * nest.ci * nest.ky * nest.kx;
 }
 
-// Expected cycles of a tile's schedule on a core with two FMAs and two loads a cycle, but for a
-// common factor. A step is one input channel at one tap: every sum of the tile is advanced by one
-// FMA.
-double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+// Bytes a cycle of weights from the second level cache, and from beyond it.
+constexpr double k_near = 24;
+
+// Cycles of a step: every sum of the tile is advanced by one FMA, on a core with two FMAs and two
+// loads a cycle.
+double step_cycles(const ConvTile& tile) {
   // Measured: fewer than ten sums leave units waiting for results, and loads never quite reach two
-  // a cycle.
+  // a cycle. The loop itself costs a little, whatever the tile.
   constexpr double k_least_sums = 10, k_loads = 1.8;
-  // Bytes a cycle of weights from the second level cache, and from beyond it.
-  constexpr double k_near = 24, k_far = 9;
   const double sums = tile.vectors * tile.y * tile.x;
   const double loads = tile.vectors + tile.y * tile.x;
+  return 0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads);
+}
+
+double pixel_passes(const Nest& nest, const ConvTile& tile) {
+  return static_cast<double>(nest.n * tiles(nest.y, tile.y) * tiles(nest.x, tile.x));
+}
+
+// Expected cycles of a schedule that reads a tile's weights anew for each pixel tile. A step is one
+// input channel at one tap.
+double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
   const double bytes = 4.0 * tile.vectors * tile.lanes;
-  // The loop itself costs a little, whatever the tile.
-  double again = 0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads);
-  const int64_t tile_weights =
-      weight_bytes(nest) * tile.vectors * tile.lanes / std::max<int64_t>(1, nest.co);
-  if (tile_weights > machine.l1_bytes) again = std::max(again, bytes / k_near);
-  const double first =
-      nest.groups * weight_bytes(nest) > machine.l2_bytes ? std::max(again, bytes / k_far) : again;
-  const auto passes = static_cast<double>(nest.n * tiles(nest.y, tile.y) * tiles(nest.x, tile.x));
+  double again = step_cycles(tile);
   const auto channel_tiles =
       static_cast<double>(tiles(nest.co, int64_t{tile.lanes} * tile.vectors));
+  const double tile_weights = static_cast<double>(weight_bytes(nest)) / channel_tiles;
+  if (tile_weights > static_cast<double>(machine.l1_bytes)) again = std::max(again, bytes / k_near);
+  const double passes = pixel_passes(nest, tile);
+  double first = again;
+  if (nest.groups * weight_bytes(nest) > machine.l2_bytes / 2)
+    first = streamed_step(again, bytes, passes > 1);
   // Each tile starts and ends with its sums in memory.
+  const double sums = tile.vectors * tile.y * tile.x;
   const double around = 2 * sums / static_cast<double>(nest.ci * nest.ky * nest.kx);
-  return channel_tiles * (first + (passes - 1) * again + passes * around);
+  const auto steps = static_cast<double>(nest.groups * nest.ci * nest.ky * nest.kx);
+  return steps * channel_tiles * (first + (passes - 1) * again + passes * around);
+}
+
+// The same where a part of the weights is read once for all pixels: fetching the next part overlaps
+// with all of that.
+double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+  const double passes = pixel_passes(nest, tile);
+  const auto channel_tiles =
+      static_cast<double>(tiles(nest.co, int64_t{tile.lanes} * tile.vectors));
+  const int64_t tile_bytes = int64_t{4} * tile.vectors * tile.lanes;
+  double again = step_cycles(tile);
+  if (tile_bytes * tile.ci_block > machine.l1_bytes) again *= 1.1;
+  const double sums = tile.vectors * tile.y * tile.x;
+  const bool near = nest.n * nest.y * nest.x * tile_bytes <= machine.l1_bytes / 2;
+  const double around = (near ? 2.5 : 8) * sums / tile.ci_block;
+  const auto steps = static_cast<double>(nest.groups * nest.ci * nest.ky * nest.kx);
+  return steps * channel_tiles *
+         std::max(passes * (again + around), static_cast<double>(tile_bytes) / k_far_bytes);
 }
 
 bool fits(const ConvTile& tile, const Machine& machine) {
   return tile.vectors * tile.y * tile.x + tile.vectors + 1 <= machine.registers;
 }
 
-std::vector<ConvTile> tiles_by_speed(const Nest& nest, const Machine& machine) {
+std::vector<std::pair<double, ConvTile>> tiles_by_speed(const Nest& nest, const Machine& machine) {
   std::vector<std::pair<double, ConvTile>> scored;
   const int lanes = lanes_for(nest.co, machine.vector);
   const int most_vectors = static_cast<int>(tiles(nest.co, lanes));
@@ -72,9 +93,7 @@ std::vector<ConvTile> tiles_by_speed(const Nest& nest, const Machine& machine) {
       }
   std::stable_sort(scored.begin(), scored.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::vector<ConvTile> result;
-  for (const auto& [cycles, tile] : scored) result.push_back(tile);
-  return result;
+  return scored;
 }
 
 // The outermost loop with enough iterations to share among threads.
@@ -86,20 +105,69 @@ std::string parallel_loop(const std::vector<std::pair<std::string, int64_t>>& lo
   return largest->second > 1 ? largest->first : "";
 }
 
-class StepText {
- public:
-  template <class... Args>
-  void add(fmt::format_string<Args...> format, Args&&... args) {
-    if (!text_.empty()) text_ += "; ";
-    text_ += fmt::format(format, std::forward<Args>(args)...);
-  }
-  std::string text() const { return text_; }
+// Input channels whose part of a tile's inputs stays in the first level cache for all taps; 0: all.
+int near_channels(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+  if (nest.ky * nest.kx == 1) return 0;
+  const int64_t rows = (tile.y - 1) * nest.stride[0] + (nest.ky - 1) * nest.dilation[0] + 1;
+  const int64_t columns = (tile.x - 1) * nest.stride[1] + (nest.kx - 1) * nest.dilation[1] + 1;
+  const auto bytes = [&](int64_t channels) { return 4 * rows * columns * channels; };
+  const int64_t near = machine.l1_bytes * 6 / 10;
+  int64_t channels = nest.ci;
+  while (channels % 2 == 0 && channels > 32 && bytes(channels) > near) channels /= 2;
+  return channels < nest.ci ? static_cast<int>(channels) : 0;
+}
 
- private:
-  std::string text_;
-};
+// Tiles whose weights are worth keeping near while all pixels pass, fastest first.
+std::vector<std::pair<double, ConvTile>> stationary_tiles(const Nest& nest,
+                                                          const Machine& machine) {
+  std::vector<std::pair<double, ConvTile>> scored;
+  if (nest.groups * weight_bytes(nest) <= machine.l2_bytes / 2 || nest.n > 1) return scored;
+  const int lanes = lanes_for(nest.co, machine.vector);
+  for (int vectors = 1; vectors <= std::min<int64_t>(4, tiles(nest.co, lanes)); ++vectors)
+    for (int y = 1; y <= std::min<int64_t>(4, nest.y); ++y)
+      for (int x = 1; x <= std::min<int64_t>(machine.registers, nest.x); ++x)
+        for (const int ci_block : {64, 128, 256}) {
+          const int64_t sums = nest.y * nest.x * lanes * vectors;
+          if (nest.y % y != 0 || nest.x % x != 0 || nest.ci % ci_block != 0 ||
+              nest.ci == ci_block || sums > k_most_waiting_sums || (y == nest.y && x == nest.x))
+            continue;
+          const ConvTile tile{lanes, vectors, y,        x,
+                              1,     1,       ci_block, TileOrder::channels_weights_pixels};
+          if (fits(tile, machine))
+            scored.emplace_back(stationary_cycles(nest, tile, machine), tile);
+        }
+  std::stable_sort(scored.begin(), scored.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  if (scored.size() > 6) scored.resize(6);
+  return scored;
+}
+
+// Adds a schedule that is not there.
+void add_schedule(std::vector<CostedSchedule>& schedules, double cycles, const std::string& steps) {
+  const bool there = std::any_of(schedules.begin(), schedules.end(),
+                                 [&](const CostedSchedule& s) { return s.steps == steps; });
+  if (!there) schedules.push_back({cycles, steps});
+}
 
 }  // namespace
+
+std::vector<std::string> steps_of(const std::vector<CostedSchedule>& schedules) {
+  std::vector<std::string> result;
+  for (const CostedSchedule& schedule : schedules) result.push_back(schedule.steps);
+  return result;
+}
+
+double streamed_step(double cycles, double bytes, bool again) {
+  const double streaming = bytes / k_far_bytes;
+  return again ? cycles + streaming
+               : std::max(cycles, streaming) + 0.3 * std::min(cycles, streaming);
+}
+
+int lanes_for(int64_t channels, int vector) {
+  int lanes = 1;
+  while (lanes < channels && lanes < vector) lanes *= 2;
+  return lanes;
+}
 
 std::string conv_steps(const Nest& nest, const ConvTile& tile) {
   StepText steps;
@@ -115,12 +183,23 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile) {
   // The taps outside the input channels (ky, kx, ci), or between two parts of them (ci, ky, kx,
   // cii) so that the inputs of one part stay in the first level cache for all taps.
   const bool taps = nest.kx > 1 || nest.ky > 1;
+  const bool stationary = tile.order == TileOrder::channels_weights_pixels;
   std::string innermost = "ci";
-  if (taps && tile.ci_block > 0 && tile.ci_block < nest.ci) {
+  if (stationary) {
+    // From y x ci cii ky kx to ci ky kx y x cii.
+    steps.add("split ci {}", tile.ci_block);
+    steps.add("interchange y ci");
+    if (taps) {
+      steps.add("interchange x ky");
+      steps.add("interchange y kx");
+      steps.add("interchange cii y");
+    }
+    innermost = "cii";
+  } else if (taps && tile.ci_block > 0 && tile.ci_block < nest.ci) {
     steps.add("split ci {}", tile.ci_block);
     innermost = "cii";
   }
-  if (taps) {
+  if (taps && !stationary) {
     steps.add("interchange {} kx", innermost);
     steps.add("interchange kx ky");
   }
@@ -137,7 +216,9 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile) {
       co{"co", tiles(nest.co, int64_t{tile.lanes} * tile.vectors)}, y{"y", tiles(nest.y, tile.y)},
       x{"x", tiles(nest.x, tile.x)};
   std::vector<std::pair<std::string, int64_t>> around{n, g, co, y, x};
-  if (tile.order != TileOrder::channels_rows_pixels) {
+  if (stationary) {
+    around = {n, g, co};
+  } else if (tile.order != TileOrder::channels_rows_pixels) {
     steps.add("interchange co y");
     around = {n, g, y, co, x};
   }
@@ -151,14 +232,8 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile) {
   return steps.text();
 }
 
-std::vector<std::string> conv_schedules(const Nest& nest, const Machine& machine) {
-  std::vector<std::string> schedules;
-  const auto add = [&](const ConvTile& tile) {
-    const std::string text = conv_steps(nest, tile);
-    if (schedules.size() < k_most_schedules &&
-        std::find(schedules.begin(), schedules.end(), text) == schedules.end())
-      schedules.push_back(text);
-  };
+std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine) {
+  std::vector<CostedSchedule> schedules;
   const bool taps = nest.ky * nest.kx > 1;
   using enum TileOrder;
   std::vector<TileOrder> orders{taps ? rows_channels_pixels : rows_pixels_channels,
@@ -166,33 +241,47 @@ std::vector<std::string> conv_schedules(const Nest& nest, const Machine& machine
   if (weight_bytes(nest) > machine.l2_bytes / 2) std::swap(orders[0], orders[1]);
   // Input channels a step: all of a few; otherwise two where nothing else shares the loop's cost.
   std::vector<int> unrolls{taps ? 1 : 2, taps ? 2 : 1};
-  std::vector<ConvTile> tiles = tiles_by_speed(nest, machine);
+  std::vector<std::pair<double, ConvTile>> tiles = tiles_by_speed(nest, machine);
   if (nest.ci <= 4) {
     unrolls = {static_cast<int>(nest.ci), 1};
     // Compilers load the inputs of unrolled steps early, which needs registers that large tiles
     // leave none of.
-    std::erase_if(tiles,
-                  [&](const ConvTile& t) { return t.vectors * t.y * t.x > machine.registers / 2; });
+    std::erase_if(tiles, [&](const auto& scored) {
+      const ConvTile& tile = scored.second;
+      return tile.vectors * tile.y * tile.x > machine.registers / 2;
+    });
   }
   if (tiles.size() > 6) tiles.resize(6);
+  const auto stationary = stationary_tiles(nest, machine);
+  const bool better = !stationary.empty() && stationary.front().first < tiles.front().first;
+  const auto add_stationary = [&] {
+    for (const auto& [cycles, tile] : stationary)
+      add_schedule(schedules, cycles, conv_steps(nest, tile));
+  };
+  if (better) add_stationary();
   for (const TileOrder order : orders)
     for (const int unroll : unrolls)
-      for (ConvTile tile : tiles) {
+      for (auto [cycles, tile] : tiles) {
         if (nest.ci % unroll != 0) continue;
         tile.order = order;
         tile.unroll_ci = unroll;
+        if (unroll == 1) tile.ci_block = near_channels(nest, tile, machine);
         const int64_t copies = int64_t{tile.vectors} * tile.y * tile.x * unroll;
         if (unroll == nest.ci && copies * nest.kx <= k_most_copies)
           tile.unroll_kx = static_cast<int>(nest.kx);
-        add(tile);
+        if (schedules.size() < k_most_schedules)
+          add_schedule(schedules, cycles, conv_steps(nest, tile));
       }
+  if (!better && schedules.size() + stationary.size() <= k_most_schedules) add_stationary();
   return schedules;
 }
 
-std::vector<std::string> depthwise_schedules(const Nest& nest, const Machine& machine) {
+std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine) {
   int lanes = 1;
   while (lanes * 2 <= nest.groups && lanes < machine.vector) lanes *= 2;
-  std::vector<std::string> schedules;
+  std::vector<CostedSchedule> schedules;
+  // Little more than one multiplication a cycle: most inputs and all weights come from memory.
+  const auto cycles = static_cast<double>(nest.multiplies()) / lanes;
   const auto add = [&](int vectors, int64_t x) {
     StepText steps;
     const int channels = lanes * vectors;
@@ -214,9 +303,7 @@ std::vector<std::string> depthwise_schedules(const Nest& nest, const Machine& ma
                                               {"g", tiles(nest.groups, channels)}});
       if (!loop.empty()) steps.add("parallel {}", loop);
     }
-    const std::string text = steps.text();
-    if (std::find(schedules.begin(), schedules.end(), text) == schedules.end())
-      schedules.push_back(text);
+    add_schedule(schedules, cycles, steps.text());
   };
   // All channels of a narrow image at once, so that whole pixels are read and written.
   const bool narrow = nest.groups <= 2 * lanes;

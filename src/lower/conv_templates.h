@@ -4,10 +4,13 @@
 #include <string>
 #include <vector>
 
+#include "lower/algorithm.h"
 #include "lower/machine.h"
 #include "nest/nest.h"
 
 namespace emulsion {
+
+std::vector<std::string> steps_of(const std::vector<CostedSchedule>& schedules);
 
 // Which loop lies where around a tile. What is inside is read again for each iteration of what is
 // outside.
@@ -15,6 +18,9 @@ enum class TileOrder {
   channels_rows_pixels,  // co y x: the weights of a tile of channels are read once from afar
   rows_channels_pixels,  // y co x: a row of inputs is used for all channels
   rows_pixels_channels,  // y x co: a tile's inputs are used for all channels
+  // co, then ci ky kx outside y x: a part of the weights is read once for all pixels, whose sums
+  // wait in the first level cache
+  channels_weights_pixels,
 };
 
 // The integers of a conv's template: sums of `vectors` vectors of channels by y by x pixels stay in
@@ -25,16 +31,52 @@ struct ConvTile {
   int y = 1, x = 1;   // pixels
   int unroll_ci = 1;  // input channels a step
   int unroll_kx = 1;  // 1, or all of kx
-  int ci_block = 0;   // input channels between which all taps are visited; 0: all
+  int ci_block = 0;   // input channels between which all taps (and pixels) are visited; 0: all
   TileOrder order = TileOrder::channels_rows_pixels;
 };
 
 // The steps of a tile on a conv's unscheduled nest.
 std::string conv_steps(const Nest& nest, const ConvTile& tile);
 // Alternatives worth measuring (24 at most), default first.
-std::vector<std::string> conv_schedules(const Nest& nest, const Machine& machine);
+std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine);
 
 // The same for groups = ci = co, where vectors run over the channels g.
-std::vector<std::string> depthwise_schedules(const Nest& nest, const Machine& machine);
+std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine);
+
+// The integers of Winograd's template: `tiles` tiles and `channels` output channels are transformed
+// at a time, sums of `vectors` vectors of channels by `x` tiles stay in registers.
+struct WinogradTile {
+  int64_t tiles = 1, channels = 1;
+  int lanes = 1, vectors = 1, x = 1;
+};
+std::string winograd_steps(const Nest& products, const WinogradTile& tile);
+// For the nest of products (y: the places of a tile, x: tiles), of images `columns` tiles wide.
+std::vector<CostedSchedule> winograd_schedules(const Nest& products, int64_t columns,
+                                               const Machine& machine);
+
+// The narrowest vector that holds all channels, or the widest there is.
+int lanes_for(int64_t channels, int vector);
+// Bytes a cycle of weights from beyond the second level cache.
+inline constexpr double k_far_bytes = 6.5;
+// Cycles of a step that streams so many bytes of weights from there. Loads that miss the first
+// level cache share its few outstanding misses with the stream; so if the step's other loads do,
+// because its weights are read again and again, streaming overlaps with nothing.
+double streamed_step(double cycles, double bytes, bool again);
+// Below this many multiply-adds a kernel is over before other threads have started.
+inline constexpr int64_t k_parallel_multiplies = 1 << 20;
+
+// The text of a list of steps.
+class StepText {
+ public:
+  template <class... Args>
+  void add(fmt::format_string<Args...> format, Args&&... args) {
+    if (!text_.empty()) text_ += "; ";
+    text_ += fmt::format(format, std::forward<Args>(args)...);
+  }
+  std::string text() const { return text_; }
+
+ private:
+  std::string text_;
+};
 
 }  // namespace emulsion

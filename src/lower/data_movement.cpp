@@ -319,7 +319,7 @@ AlgorithmRow move_row() {
   row.algorithm.name = "move";
   row.algorithm.sentence = "elements moved as they are: copy, concat, slice, pad, reshape, ...";
   row.algorithm.applies = takes<Copy, Literal, Concat, Slice, Pad, Reshape, Transpose, Resize>;
-  row.algorithm.default_schedule = no_schedule;
+  row.algorithm.best_guess = no_schedule;
   row.algorithm.schedules = no_schedules;
   row.algorithm.pack = pack_move;
   row.algorithm.error_bound = 0;

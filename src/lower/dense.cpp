@@ -150,7 +150,7 @@ AlgorithmRow dense_row() {
   row.algorithm.name = "dense";
   row.algorithm.sentence = "rows times a matrix packed in tiles of outputs";
   row.algorithm.applies = takes<Dense>;
-  row.algorithm.default_schedule = no_schedule;
+  row.algorithm.best_guess = no_schedule;
   row.algorithm.schedules = no_schedules;
   row.algorithm.pack = pack_dense;
   row.algorithm.error_bound = 1e-5;

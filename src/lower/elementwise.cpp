@@ -12,13 +12,14 @@ using Halide::Func;
 
 namespace {
 
-// Elementwise work is bound by memory, so an element costs about as much as its loads and store.
-constexpr LoopOptions k_streaming{.cost = 3, .vectors = 4};
+// Plain arithmetic is bound by memory, so an element costs about as much as its loads and store.
+constexpr double k_streaming_cost = 3;
 
-Func scheduled(const OpBuilder& b, const Vars& vars, const Expr& value) {
+Func scheduled(const OpBuilder& b, const Vars& vars, const Expr& value, double cost = 0) {
   Func out("out");
   at_out(out, as_indices(vars)) = value;
-  schedule_output(out, vars, b.output(), b.lanes, k_streaming);
+  schedule_output(out, vars, b.output(), b.lanes,
+                  {.cost = std::max(k_streaming_cost, cost), .vectors = cost > 4 ? 1 : 4});
   return out;
 }
 
@@ -26,7 +27,8 @@ Func build_activation(const OpBuilder& b) {
   const auto& op = std::get<Activation>(b.spec.op);
   const Vars vars = axis_vars(b.output().shape.size());
   const Indices index = as_indices(vars);
-  return scheduled(b, vars, activate(op, at(b.inputs[0], index), slope_at(b, op, index)));
+  return scheduled(b, vars, activate(op, at(b.inputs[0], index), slope_at(b, op, index)),
+                   activation_cost(op));
 }
 
 // Both are scale and shift per channel, in this order among the constants.
@@ -38,7 +40,8 @@ Func build_affine(const OpBuilder& b) {
   const Affine* affine = std::get_if<Affine>(&b.spec.op);
   if (!affine) return scheduled(b, vars, scaled);
   return scheduled(b, vars,
-                   activate(affine->activation, scaled, slope_at(b, affine->activation, index)));
+                   activate(affine->activation, scaled, slope_at(b, affine->activation, index)),
+                   activation_cost(affine->activation));
 }
 
 // NumPy's broadcasting: shapes aligned at their ends, index 0 where an input has one element.
@@ -55,6 +58,8 @@ Func build_binary(const OpBuilder& b) {
   const Indices index = as_indices(vars);
   const Expr x = at(b.inputs[0], broadcast(index, b.input(0).shape));
   const Expr y = at(b.inputs[1], broadcast(index, b.input(1).shape));
+  constexpr double k_pow_cost = 40;
+  double cost = activation_cost(op.activation);
   Expr value;
   switch (op.kind) {
     case Binary::Kind::add:
@@ -69,8 +74,13 @@ Func build_binary(const OpBuilder& b) {
     case Binary::Kind::div:
       value = x / y;
       break;
+    case Binary::Kind::pow:
+      value = power_of(x, y);
+      cost += k_pow_cost;
+      break;
   }
-  return scheduled(b, vars, activate(op.activation, value, slope_at(b, op.activation, index)));
+  return scheduled(b, vars, activate(op.activation, value, slope_at(b, op.activation, index)),
+                   cost);
 }
 
 Func build_elementwise(const OpBuilder& b) {
@@ -116,7 +126,7 @@ AlgorithmRow elementwise_row() {
   row.algorithm.name = "elementwise";
   row.algorithm.sentence = "activation, scale and shift, or two tensors with broadcasting";
   row.algorithm.applies = takes<Activation, Affine, BatchNorm, Binary>;
-  row.algorithm.default_schedule = no_schedule;
+  row.algorithm.best_guess = no_schedule;
   row.algorithm.schedules = no_schedules;
   row.algorithm.pack = pack_elementwise;
   row.algorithm.error_bound = 1e-6;

@@ -148,7 +148,12 @@ LoopSchedule schedule_loops(Stage stage, const std::vector<LoopAxis>& axes, int 
     operations *= static_cast<double>(axis.extent);
   }
   std::vector<int> order = by_stride(extents, strides);
-  std::erase(order, options.inside);
+  std::vector<int> inside;
+  for (const int axis : order) {
+    if (std::count(options.inside.begin(), options.inside.end(), axis) > 0) inside.push_back(axis);
+  }
+  std::erase_if(order,
+                [&](int axis) { return std::count(inside.begin(), inside.end(), axis) > 0; });
   LoopSchedule result;
   if (order.empty() || extents[order[0]] == 1) return result;
 
@@ -166,7 +171,7 @@ LoopSchedule schedule_loops(Stage stage, const std::vector<LoopAxis>& axes, int 
 
   std::vector<VarOrRVar> loops;
   std::vector<LoopAxis> outer;
-  if (options.inside >= 0) loops.push_back(axes[options.inside].var);
+  for (const int axis : inside) loops.push_back(axes[axis].var);
   if (result.unrolled >= 0) loops.push_back(axes[result.unrolled].var);
   for (const int i : order) {
     loops.push_back(axes[i].var);

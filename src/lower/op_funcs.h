@@ -40,8 +40,8 @@ template <class... Ops>
 bool takes(const KernelSpec& spec, std::string* reason) {
   return (std::holds_alternative<Ops>(spec.op) || ...) && takes_descriptors(spec, reason);
 }
-inline std::string no_schedule(const KernelSpec&) {
-  return "";
+inline CostedSchedule no_schedule(const KernelSpec&) {
+  return {};
 }
 inline std::vector<std::string> no_schedules(const KernelSpec&) {
   return {""};
@@ -96,8 +96,8 @@ struct LoopOptions {
   double cost = 1;   // operations an element, to tell whether threads pay
   int vectors = 1;   // up to this many vectors unrolled in a block, where they divide the extent
   bool pure = true;  // a pure definition: a ragged end may be computed twice
-  bool interleave = true;  // vectorise the second axis where the first has 2 to 4 elements
-  int inside = -1;         // an axis whose loop goes inside the anchor and is not vectorised
+  bool interleave = true;   // vectorise the second axis where the first has 2 to 4 elements
+  std::vector<int> inside;  // axes whose loops go inside the anchor and are not vectorised
 };
 
 // The schedule of all ops here. Loops by ascending stride; the axis of the smallest vectorised, or

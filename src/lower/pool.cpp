@@ -119,7 +119,7 @@ AlgorithmRow pool_row() {
   row.algorithm.name = "pool";
   row.algorithm.sentence = "maximum or average over windows, channels or columns in vectors";
   row.algorithm.applies = takes<Pool>;
-  row.algorithm.default_schedule = no_schedule;
+  row.algorithm.best_guess = no_schedule;
   row.algorithm.schedules = no_schedules;
   row.algorithm.pack = pack_nothing;
   row.algorithm.error_bound = 1e-6;

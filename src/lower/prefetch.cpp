@@ -13,6 +13,8 @@ namespace {
 // How far ahead of its use a line is asked for: two pages, so that the next page's translation is
 // there too. Anything from 4 to 32 KB measured alike.
 constexpr int k_distance_bytes = 8 << 10;
+// A tile and the next one stay in the second level cache together.
+constexpr int k_most_tile_bytes = 512 << 10;
 // A loop body that loads more vectors than this is no stream.
 constexpr size_t k_most_prefetches = 16;
 
@@ -73,6 +75,16 @@ class FindsVectorLoads : public IRVisitor {
   std::vector<std::pair<std::string, Expr>> lets_;
 };
 
+// A constant that is read once for each iteration of some loops around, then the next part of it:
+//   for tile: for again (T iterations in all): for inner: load constant[E(tile, inner)]
+struct Stream {
+  Expr start;      // E at the first inner iteration
+  Expr position;   // E - start
+  int tile = 0;    // elements from one tile to the next
+  Expr pass;       // which of the readings of a tile this is
+  int passes = 1;  // T
+};
+
 class InsertsPrefetches : public IRMutator {
  public:
   explicit InsertsPrefetches(const std::set<std::string>& buffers) : buffers_(buffers) {}
@@ -81,26 +93,95 @@ class InsertsPrefetches : public IRMutator {
  private:
   using IRMutator::visit;
 
+  Stmt visit(const LetStmt* op) override {
+    lets_.emplace_back(op->name, op->value);
+    Stmt result = IRMutator::visit(op);
+    lets_.pop_back();
+    return result;
+  }
+
   Stmt visit(const For* op) override {
-    if (has_loop(op->body)) return IRMutator::visit(op);
+    loops_.push_back(op);
+    Stmt result = has_loop(op->body) ? IRMutator::visit(op) : with_prefetches(op);
+    loops_.pop_back();
+    return result;
+  }
+
+  Stmt with_prefetches(const For* op) {
     FindsVectorLoads finder(buffers_);
     op->body.accept(&finder);
     if (finder.loads.empty() || finder.loads.size() > k_most_prefetches) return op;
     inserted = true;
     Stmt body = op->body;
-    constexpr int k_distance = k_distance_bytes / static_cast<int>(sizeof(float));
-    for (auto load = finder.loads.rbegin(); load != finder.loads.rend(); ++load) {
-      const Expr base = Variable::make(Halide::Handle(), load->first);
-      const Expr prefetch =
-          Call::make(Halide::Float(32), Call::prefetch,
-                     {base, simplify(load->second + k_distance), 1, 1}, Call::Intrinsic);
+    for (auto [buffer, index] : wanted(finder.loads)) {
+      const Expr base = Variable::make(Halide::Handle(), buffer);
+      const Expr prefetch = Call::make(Halide::Float(32), Call::prefetch,
+                                       {base, simplify(index), 1, 1}, Call::Intrinsic);
       body = Block::make(Evaluate::make(prefetch), body);
     }
     return For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy,
                      op->device_api, body);
   }
 
+  // The elements to ask for in an iteration that loads these vectors.
+  std::vector<std::pair<std::string, Expr>> wanted(
+      const std::vector<std::pair<std::string, Expr>>& loads) const {
+    std::vector<std::pair<std::string, Expr>> result;
+    if (const auto stream = stream_of(loads)) {
+      // The next tile's lines, spread evenly over all readings of this one.
+      const int lines = (static_cast<int>(loads.size()) + stream->passes - 1) / stream->passes;
+      const Expr done = (stream->pass * stream->tile + stream->position) / stream->passes;
+      for (int i = 0; i < lines; ++i)
+        result.emplace_back(loads[0].first,
+                            stream->start + stream->tile + done + i * k_line_elements);
+      return result;
+    }
+    for (const auto& [buffer, first] : loads) result.emplace_back(buffer, first + k_distance);
+    return result;
+  }
+
+  // The stream that an innermost loop's loads belong to, if a tile of it is read more than once.
+  std::optional<Stream> stream_of(const std::vector<std::pair<std::string, Expr>>& loads) const {
+    const auto resolved = [&](Expr e) {
+      for (auto let = lets_.rbegin(); let != lets_.rend(); ++let)
+        e = substitute(let->first, let->second, e);
+      return e;
+    };
+    const Expr first = resolved(loads[0].second);
+    for (size_t i = 0; i < loads.size(); ++i) {
+      const Expr expected = first + static_cast<int>(i) * k_line_elements;
+      if (loads[i].first != loads[0].first ||
+          !is_const_zero(simplify(resolved(loads[i].second) - expected)))
+        return std::nullopt;
+    }
+    Stream stream{first, first, 0, 0, 1};
+    auto loop = loops_.rbegin();
+    for (; loop != loops_.rend() && expr_uses_var(first, (*loop)->name); ++loop)
+      stream.start = substitute((*loop)->name, (*loop)->min, stream.start);
+    stream.position = simplify(first - stream.start);
+    for (; loop != loops_.rend() && !expr_uses_var(first, (*loop)->name); ++loop) {
+      const auto extent = as_const_int((*loop)->extent);
+      if (!extent) return std::nullopt;
+      stream.pass +=
+          (Variable::make(Halide::Int(32), (*loop)->name) - (*loop)->min) * stream.passes;
+      stream.passes *= static_cast<int>(*extent);
+    }
+    if (stream.passes == 1 || loop == loops_.rend()) return std::nullopt;
+    const Expr next = Variable::make(Halide::Int(32), (*loop)->name) + 1;
+    const auto tile =
+        as_const_int(simplify(substitute((*loop)->name, next, stream.start) - stream.start));
+    if (!tile || *tile < k_line_elements || *tile > k_most_tile_elements) return std::nullopt;
+    stream.tile = static_cast<int>(*tile);
+    return stream;
+  }
+
+  static constexpr int k_line_elements = 64 / sizeof(float);
+  static constexpr int k_distance = k_distance_bytes / static_cast<int>(sizeof(float));
+  static constexpr int k_most_tile_elements = k_most_tile_bytes / static_cast<int>(sizeof(float));
+
   const std::set<std::string>& buffers_;
+  std::vector<std::pair<std::string, Expr>> lets_;
+  std::vector<const For*> loops_;
 };
 
 }  // namespace

@@ -1,137 +1,17 @@
-// ReduceMean and Softmax. A reduction runs down vectors of the output's elements where the
-// input's contiguous axis is kept, and along that axis in vectors of partial results where it is
-// the one to be reduced.
+// ReduceMean and Softmax.
 #include <algorithm>
-#include <functional>
 
-#include "lower/op_funcs.h"
+#include "lower/reduction_funcs.h"
 
 namespace emulsion {
 
 using Halide::Expr;
 using Halide::Func;
-using Halide::RDom;
-using Halide::RVar;
-using Halide::Var;
 
 namespace {
 
-enum class Reduction { sum, max };
-
-Expr identity(Reduction kind) {
-  return kind == Reduction::sum ? Expr(0.0f) : Halide::Float(32).min();
-}
-Expr combine(Reduction kind, const Expr& a, const Expr& b) {
-  return kind == Reduction::sum ? a + b : Halide::max(a, b);
-}
-
 // Results above this size are computed again rather than kept on the stack.
 constexpr int64_t k_stack_bytes = 64 << 10;
-
-// The value to be reduced at indices of the reduced axes.
-using Value = std::function<Expr(const Indices& reduced)>;
-
-RDom domain(const std::vector<int64_t>& extents, int64_t first_extent, int64_t first_min = 0) {
-  Halide::Region region;
-  for (size_t i = 0; i < extents.size(); ++i) {
-    const int64_t min = i == 0 ? first_min : 0, extent = i == 0 ? first_extent : extents[i];
-    region.emplace_back(static_cast<int>(min), static_cast<int>(extent));
-  }
-  return RDom(region);
-}
-
-Indices indices(const RDom& r) {
-  Indices result;
-  for (int i = 0; i < r.dimensions(); ++i) result.push_back(r[i]);
-  return result;
-}
-
-// A reduction along contiguous memory: vectors of partial results, those reduced to one, then what
-// is left of the first axis.
-class LineReduction {
- public:
-  // extents: of the reduced axes, the contiguous one first; value takes indices in this order.
-  LineReduction(const std::string& name, Reduction kind, const Vars& kept,
-                const std::vector<int64_t>& extents, int lanes, const Value& value)
-      : lanes_(static_cast<int>(std::min<int64_t>(lanes, extents[0]))),
-        partial_(name + "_partial"),
-        total_(name) {
-    Indices index = as_indices(kept);
-    const Var lane("lane");
-    Indices partial_index = {lane};
-    partial_index.insert(partial_index.end(), index.begin(), index.end());
-    const int64_t main = extents[0] / lanes_, left = extents[0] % lanes_;
-
-    const RDom r = domain(extents, main);
-    Indices at = indices(r);
-    at[0] = lane + r[0] * lanes_;
-    partial_(partial_index) = identity(kind);
-    partial_(partial_index) = combine(kind, partial_(partial_index), value(at));
-
-    const RDom lanes_domain(0, lanes_);
-    partial_index[0] = lanes_domain.x;
-    total_(index) = identity(kind);
-    total_(index) = combine(kind, total_(index), partial_(partial_index));
-    lane_ = lane;
-    lanes_rvar_ = lanes_domain.x;
-    if (left > 0) {
-      const RDom rest = domain(extents, left, main * lanes_);
-      total_(index) = combine(kind, total_(index), value(indices(rest)));
-    }
-  }
-
-  Expr operator()(const Indices& kept) const { return total_(kept); }
-
-  // Once a line: at this loop of the consumer, or at the root where the consumer has no loops.
-  void schedule(const Func& consumer, const LoopSchedule& loops, bool by_line) {
-    for (Func* f : {&partial_, &total_}) {
-      if (loops.axis < 0) {
-        f->compute_root();
-      } else {
-        f->compute_at(consumer, by_line ? loops.line : loops.anchor);
-      }
-    }
-    partial_.vectorize(lane_).update().vectorize(lane_);
-    if (lanes_ > 1) total_.update(0).atomic().vectorize(lanes_rvar_);
-    for (int i = lanes_ > 1 ? 1 : 0; i < total_.num_update_definitions(); ++i)
-      total_.update(i).unscheduled();
-  }
-
- private:
-  int lanes_;
-  Func partial_, total_;
-  Var lane_;
-  RVar lanes_rvar_;
-};
-
-// A reduction down vectors of the consumer's elements.
-class ColumnReduction {
- public:
-  ColumnReduction(const std::string& name, Reduction kind, const Vars& kept,
-                  const std::vector<int64_t>& extents, const Value& value)
-      : kept_(kept), domain_(domain(extents, extents[0])), total_(name) {
-    const Indices index = as_indices(kept);
-    total_(index) = identity(kind);
-    total_(index) = combine(kind, total_(index), value(indices(domain_)));
-  }
-
-  Expr operator()(const Indices& kept) const { return total_(kept); }
-
-  void schedule(const Func& consumer, const LoopSchedule& loops) {
-    if (loops.axis < 0) {
-      total_.compute_root();
-      return;
-    }
-    total_.compute_at(consumer, loops.anchor);
-    schedule_inside(total_, kept_, loops);
-    schedule_inside(total_.update(), kept_, loops, domain_);
-  }
-
- private:
-  Vars kept_;
-  RDom domain_;
-  Func total_;
-};
 
 Func build_reduce_mean(const OpBuilder& b) {
   const auto& op = std::get<ReduceMean>(b.spec.op);
@@ -152,7 +32,7 @@ Func build_reduce_mean(const OpBuilder& b) {
     extents.push_back(in.shape[axis]);
     count *= static_cast<double>(in.shape[axis]);
   }
-  const Value value = [&](const Indices& at_reduced) {
+  const ReducedValue value = [&](const Indices& at_reduced) {
     Indices index(in.shape.size());
     for (size_t i = 0; i < reduced.size(); ++i) index[reduced[i]] = at_reduced[i];
     size_t next = 0;
@@ -230,7 +110,7 @@ Func build_softmax(const OpBuilder& b) {
                       [&](const Indices& i) { return exponential(i[0]); });
   at_out(result, index) = exponential(vars[axis]) / sum(kept_index);
   LoopSchedule loops = schedule_output(result, vars, out, b.lanes,
-                                       {.cost = cost, .interleave = false, .inside = axis});
+                                       {.cost = cost, .interleave = false, .inside = {axis}});
   if (loops.axis > axis) --loops.axis;  // as an axis of those kept
   largest.schedule(result, loops);
   sum.schedule(result, loops);
@@ -244,7 +124,7 @@ AlgorithmRow reduce_row() {
   row.algorithm.name = "reduce";
   row.algorithm.sentence = "mean over axes, in vectors of outputs or of partial sums";
   row.algorithm.applies = takes<ReduceMean>;
-  row.algorithm.default_schedule = no_schedule;
+  row.algorithm.best_guess = no_schedule;
   row.algorithm.schedules = no_schedules;
   row.algorithm.pack = pack_nothing;
   row.algorithm.error_bound = 1e-5;
@@ -257,7 +137,7 @@ AlgorithmRow softmax_row() {
   row.algorithm.name = "softmax";
   row.algorithm.sentence = "softmax along one axis, the largest element subtracted first";
   row.algorithm.applies = takes<Softmax>;
-  row.algorithm.default_schedule = no_schedule;
+  row.algorithm.best_guess = no_schedule;
   row.algorithm.schedules = no_schedules;
   row.algorithm.pack = pack_nothing;
   row.algorithm.error_bound = 1e-5;

@@ -109,6 +109,7 @@ class NormSearch {
       const bool through = std::visit(
           overloaded{[](const BatchNorm&) { return true; }, [](const Activation&) { return false; },
                      [](const Binary&) { return false; }, [](const Softmax&) { return false; },
+                     [](const Normalize&) { return false; },
                      [&](const auto&) { return static_cast<bool>(normed_[layer->output]); }},
           layer->op);
       for (const ValueId id : layer->inputs) normed_[id] = normed_[id] && through;

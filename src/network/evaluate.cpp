@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 namespace emulsion {
 namespace {
 
 using Inputs = std::vector<Tensor>;
+
+double softplus(double x) {
+  return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
+}
 
 float apply(const Activation& a, float x, float slope) {
   switch (a.kind) {
@@ -27,6 +32,33 @@ float apply(const Activation& a, float x, float slope) {
       return static_cast<float>(x * std::max(0.0, std::min(1.0, x / 6.0 + 0.5)));
     case Activation::Kind::silu:
       return static_cast<float>(x / (1.0 + std::exp(-double{x})));
+    case Activation::Kind::gelu:
+      return static_cast<float>(0.5 * x * (1.0 + std::erf(x * std::numbers::sqrt2 / 2)));
+    case Activation::Kind::gelu_tanh: {
+      const double inner = x + 0.044715 * x * x * double{x};
+      return static_cast<float>(0.5 * x *
+                                (1.0 + std::tanh(std::sqrt(2 * std::numbers::inv_pi) * inner)));
+    }
+    case Activation::Kind::mish:
+      return static_cast<float>(x * std::tanh(softplus(x)));
+    case Activation::Kind::elu:
+      return x >= 0 ? x : static_cast<float>(a.alpha * std::expm1(double{x}));
+    case Activation::Kind::softplus:
+      return static_cast<float>(softplus(x));
+    case Activation::Kind::tanh:
+      return static_cast<float>(std::tanh(double{x}));
+    case Activation::Kind::erf:
+      return static_cast<float>(std::erf(double{x}));
+    case Activation::Kind::exp:
+      return static_cast<float>(std::exp(double{x}));
+    case Activation::Kind::log:
+      return static_cast<float>(std::log(double{x}));
+    case Activation::Kind::sqrt:
+      return std::sqrt(x);
+    case Activation::Kind::abs:
+      return std::abs(x);
+    case Activation::Kind::power:
+      return static_cast<float>(std::pow(double{x}, double{a.alpha}));
   }
   return x;
 }
@@ -237,6 +269,9 @@ Tensor run(const Binary& o, const Inputs& inputs, Shape shape) {
                       case Binary::Kind::div:
                         x /= b[source];
                         break;
+                      case Binary::Kind::pow:
+                        x = static_cast<float>(std::pow(double{x}, double{b[source]}));
+                        break;
                     }
                   });
   activate(y, o.activation);
@@ -338,16 +373,42 @@ Tensor run(const Pool& o, const Inputs& inputs, Shape shape) {
   return y;
 }
 
+// The means over some axes of f(place of an element, place of its mean).
+template <class F>
+std::vector<double> means_of(const Shape& x, const std::vector<int>& axes, F&& f) {
+  Shape kept = x;
+  for (const int axis : axes) kept[axis] = 1;
+  std::vector<double> sums(element_count(kept), 0.0);
+  for_each_affine(x, 0, broadcast_strides(kept, x),
+                  [&](int64_t at, int64_t target) { sums[target] += f(at, target); });
+  const auto count = static_cast<double>(element_count(x) / element_count(kept));
+  for (double& sum : sums) sum /= count;
+  return sums;
+}
+
 Tensor run(const ReduceMean& o, const Inputs& inputs, Shape shape) {
   const Tensor& x = inputs[0];
-  Shape kept = x.shape;
-  for (const int axis : o.axes) kept[axis] = 1;
-  std::vector<double> sums(element_count(kept), 0.0);
-  for_each_affine(x.shape, 0, broadcast_strides(kept, x.shape),
-                  [&](int64_t at, int64_t target) { sums[target] += x.data[at]; });
-  const double count = static_cast<double>(x.data.size()) / static_cast<double>(sums.size());
+  const std::vector<double> means =
+      means_of(x.shape, o.axes, [&](int64_t at, int64_t) { return double{x.data[at]}; });
   Tensor y(std::move(shape));
-  for (size_t i = 0; i < sums.size(); ++i) y.data[i] = static_cast<float>(sums[i] / count);
+  for (size_t i = 0; i < means.size(); ++i) y.data[i] = static_cast<float>(means[i]);
+  return y;
+}
+
+Tensor run(const Normalize& o, const Inputs& inputs, const Shape&) {
+  Tensor y = inputs[0];
+  const std::vector<double> means =
+      means_of(y.shape, o.axes, [&](int64_t at, int64_t) { return double{y.data[at]}; });
+  const std::vector<double> variances = means_of(y.shape, o.axes, [&](int64_t at, int64_t mean) {
+    const double centred = y.data[at] - means[mean];
+    return centred * centred;
+  });
+  Shape kept = y.shape;
+  for (const int axis : o.axes) kept[axis] = 1;
+  for_each_affine(y.shape, 0, broadcast_strides(kept, y.shape), [&](int64_t at, int64_t mean) {
+    const double deviation = std::sqrt(variances[mean] + o.epsilon);
+    y.data[at] = static_cast<float>((y.data[at] - means[mean]) / deviation);
+  });
   return y;
 }
 

@@ -136,6 +136,21 @@ Result<Shape> infer(const Activation& o, const Shapes& inputs) {
   return inputs[0];
 }
 
+Status check_axes(const std::vector<int>& axes, const Shape& x) {
+  if (!std::is_sorted(axes.begin(), axes.end(), std::less_equal<>())) {
+    return error("axes must be ascending and distinct");
+  }
+  for (const int axis : axes) TRY_OK(check_axis(axis, x));
+  return ok();
+}
+
+Result<Shape> infer(const Normalize& o, const Shapes& inputs) {
+  if (o.axes.empty()) return error("there are no axes to normalise over");
+  TRY_OK(check_axes(o.axes, inputs[0]));
+  if (!(o.epsilon >= 0)) return error("epsilon is {}; it must not be negative", o.epsilon);
+  return inputs[0];
+}
+
 Result<Shape> infer(const Binary& o, const Shapes& inputs) {
   const size_t rank = std::max(inputs[0].size(), inputs[1].size());
   Shape y(rank, 1);
@@ -240,12 +255,9 @@ Result<Shape> infer(const Pool& o, const Shapes& inputs) {
 }
 
 Result<Shape> infer(const ReduceMean& o, const Shapes& inputs) {
+  TRY_OK(check_axes(o.axes, inputs[0]));
   Shape y = inputs[0];
-  if (!std::is_sorted(o.axes.begin(), o.axes.end(), std::less_equal<>())) {
-    return error("axes must be ascending and distinct");
-  }
   for (size_t k = o.axes.size(); k-- > 0;) {
-    TRY_OK(check_axis(o.axes[k], inputs[0]));
     if (o.keep) {
       y[o.axes[k]] = 1;
     } else {

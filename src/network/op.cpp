@@ -50,9 +50,9 @@ void visit_constants(O& op, F&& visit) {
 
 const char* op_name(const Op& op) {
   static constexpr const char* k_names[] = {
-      "conv",    "dense",     "batch_norm", "affine", "activation", "binary",
-      "literal", "concat",    "slice",      "pad",    "pool",       "reduce_mean",
-      "reshape", "transpose", "softmax",    "resize", "copy"};
+      "conv",        "dense",   "batch_norm", "affine",  "activation", "normalize",
+      "binary",      "literal", "concat",     "slice",   "pad",        "pool",
+      "reduce_mean", "reshape", "transpose",  "softmax", "resize",     "copy"};
   static_assert(std::size(k_names) == std::variant_size_v<Op>);
   return k_names[op.index()];
 }
@@ -75,6 +75,30 @@ const char* activation_name(Activation::Kind kind) {
       return "hard_swish";
     case Activation::Kind::silu:
       return "silu";
+    case Activation::Kind::gelu:
+      return "gelu";
+    case Activation::Kind::gelu_tanh:
+      return "gelu_tanh";
+    case Activation::Kind::mish:
+      return "mish";
+    case Activation::Kind::elu:
+      return "elu";
+    case Activation::Kind::softplus:
+      return "softplus";
+    case Activation::Kind::tanh:
+      return "tanh";
+    case Activation::Kind::erf:
+      return "erf";
+    case Activation::Kind::exp:
+      return "exp";
+    case Activation::Kind::log:
+      return "log";
+    case Activation::Kind::sqrt:
+      return "sqrt";
+    case Activation::Kind::abs:
+      return "abs";
+    case Activation::Kind::power:
+      return "power";
   }
   return "?";
 }

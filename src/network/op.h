@@ -31,6 +31,18 @@ struct Activation {
     hard_sigmoid,  // max(0, min(1, alpha x + beta))
     hard_swish,    // x max(0, min(1, x / 6 + 1/2))
     silu,          // x sigmoid(x)
+    gelu,          // x (1 + erf(x / sqrt(2))) / 2
+    gelu_tanh,     // x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
+    mish,          // x tanh(softplus(x))
+    elu,           // x >= 0 ? x : alpha (exp(x) - 1)
+    softplus,      // log(1 + exp(x))
+    tanh,
+    erf,
+    exp,
+    log,
+    sqrt,
+    abs,
+    power,  // x^alpha; NaN where x < 0 and alpha is no integer
   };
   Kind kind = Kind::relu;
   float alpha = 0.0f;
@@ -92,9 +104,17 @@ struct Affine {
   std::optional<Activation> activation;
 };
 
-// Two inputs, NumPy broadcasting, then an optional activation.
+// y = (x - mean) / sqrt(variance + epsilon), mean and variance (of all elements, not an estimate)
+// over axes. Layer, instance and group norms are this and an affine.
+struct Normalize {
+  std::vector<int> axes;  // sorted, at least one
+  float epsilon = 1e-5f;
+};
+
+// Two inputs, NumPy broadcasting, then an optional activation. pow(x, y) is x^y, NaN where x < 0
+// and y is no integer.
 struct Binary {
-  enum class Kind { add, sub, mul, div };
+  enum class Kind { add, sub, mul, div, pow };
   Kind kind = Kind::add;
   std::optional<Activation> activation;
 };
@@ -166,8 +186,9 @@ struct Resize {
 // The same tensor in another memory layout. Only compilation makes these, at the network's edges.
 struct Copy {};
 
-using Op = std::variant<Conv, Dense, BatchNorm, Affine, Activation, Binary, Literal, Concat, Slice,
-                        Pad, Pool, ReduceMean, Reshape, Transpose, Softmax, Resize, Copy>;
+using Op =
+    std::variant<Conv, Dense, BatchNorm, Affine, Activation, Normalize, Binary, Literal, Concat,
+                 Slice, Pad, Pool, ReduceMean, Reshape, Transpose, Softmax, Resize, Copy>;
 
 // "conv", "dense", ...: the op's name in text forms and messages.
 const char* op_name(const Op& op);

@@ -14,8 +14,12 @@ namespace {
 constexpr Activation::Kind k_activations[] = {
     Activation::Kind::relu,       Activation::Kind::leaky_relu, Activation::Kind::prelu,
     Activation::Kind::clip,       Activation::Kind::sigmoid,    Activation::Kind::hard_sigmoid,
-    Activation::Kind::hard_swish, Activation::Kind::silu};
-constexpr const char* k_binary_kinds[] = {"add", "sub", "mul", "div"};
+    Activation::Kind::hard_swish, Activation::Kind::silu,       Activation::Kind::gelu,
+    Activation::Kind::gelu_tanh,  Activation::Kind::mish,       Activation::Kind::elu,
+    Activation::Kind::softplus,   Activation::Kind::tanh,       Activation::Kind::erf,
+    Activation::Kind::exp,        Activation::Kind::log,        Activation::Kind::sqrt,
+    Activation::Kind::abs,        Activation::Kind::power};
+constexpr const char* k_binary_kinds[] = {"add", "sub", "mul", "div", "pow"};
 constexpr const char* k_pad_modes[] = {"constant", "reflect", "edge"};
 constexpr const char* k_pool_kinds[] = {"max", "average"};
 
@@ -60,6 +64,9 @@ void visit_fields(O& o, V& visit) {
     visit("act", o.activation);
   } else if constexpr (std::is_same_v<T, Activation>) {
     visit("act", o);
+  } else if constexpr (std::is_same_v<T, Normalize>) {
+    visit("axes", o.axes);
+    visit("epsilon", o.epsilon);
   } else if constexpr (std::is_same_v<T, Binary>) {
     named("kind", o.kind, k_binary_kinds);
     visit("act", o.activation);
@@ -134,6 +141,8 @@ struct Writer {
     std::string value = activation_name(a.kind);
     switch (a.kind) {
       case Activation::Kind::leaky_relu:
+      case Activation::Kind::elu:
+      case Activation::Kind::power:
         value += fmt::format("({})", a.alpha);
         break;
       case Activation::Kind::clip:
@@ -199,6 +208,8 @@ bool parse_activation(std::string_view text, Activation& a) {
     std::array<float, 2> pair{};
     switch (kind) {
       case Activation::Kind::leaky_relu:
+      case Activation::Kind::elu:
+      case Activation::Kind::power:
         return parse_number(arguments, a.alpha);
       case Activation::Kind::clip:
       case Activation::Kind::hard_sigmoid:

@@ -15,6 +15,18 @@ Status convert_clip_inputs(Node& node);
 Status convert_sigmoid(Node& node);
 Status convert_hard_sigmoid(Node& node);
 Status convert_hard_swish(Node& node);
+Status convert_elu(Node& node);
+Status convert_softplus(Node& node);
+Status convert_mish(Node& node);
+Status convert_gelu(Node& node);
+Status convert_tanh(Node& node);
+Status convert_erf(Node& node);
+Status convert_exp(Node& node);
+Status convert_log(Node& node);
+Status convert_sqrt(Node& node);
+Status convert_abs(Node& node);
+Status convert_neg(Node& node);
+Status convert_reciprocal(Node& node);
 Status convert_softmax_flattened(Node& node);
 Status convert_softmax(Node& node);
 
@@ -23,6 +35,7 @@ Status convert_add(Node& node);
 Status convert_sub(Node& node);
 Status convert_mul(Node& node);
 Status convert_div(Node& node);
+Status convert_pow(Node& node);
 Status convert_sum(Node& node);
 Status convert_reduce_mean_attribute(Node& node);
 Status convert_reduce_mean_input(Node& node);
@@ -50,6 +63,11 @@ Status convert_batch_norm(Node& node);
 // convert_matrix.cpp
 Status convert_gemm(Node& node);
 Status convert_matmul(Node& node);
+
+// convert_normalize.cpp
+Status convert_layer_norm(Node& node);
+Status convert_instance_norm(Node& node);
+Status convert_group_norm(Node& node);
 
 // convert_pool.cpp
 Status convert_max_pool(Node& node);

@@ -96,6 +96,52 @@ Status convert_hard_swish(Node& node) {
   return finish_activation(node, Activation::Kind::hard_swish);
 }
 
+Status convert_elu(Node& node) {
+  TRY(const float alpha, node.float_attribute("alpha", 1));
+  return finish_activation(node, Activation::Kind::elu, alpha);
+}
+Status convert_softplus(Node& node) {
+  return finish_activation(node, Activation::Kind::softplus);
+}
+Status convert_mish(Node& node) {
+  return finish_activation(node, Activation::Kind::mish);
+}
+
+Status convert_gelu(Node& node) {
+  TRY(const std::string form, node.string_attribute("approximate", "none"));
+  if (form == "none") return finish_activation(node, Activation::Kind::gelu);
+  if (form == "tanh") return finish_activation(node, Activation::Kind::gelu_tanh);
+  return error("attribute 'approximate' is '{}'; none, tanh are supported", form);
+}
+
+Status convert_tanh(Node& node) {
+  return finish_activation(node, Activation::Kind::tanh);
+}
+Status convert_erf(Node& node) {
+  return finish_activation(node, Activation::Kind::erf);
+}
+Status convert_exp(Node& node) {
+  return finish_activation(node, Activation::Kind::exp);
+}
+Status convert_log(Node& node) {
+  return finish_activation(node, Activation::Kind::log);
+}
+Status convert_sqrt(Node& node) {
+  return finish_activation(node, Activation::Kind::sqrt);
+}
+Status convert_abs(Node& node) {
+  return finish_activation(node, Activation::Kind::abs);
+}
+Status convert_reciprocal(Node& node) {
+  return finish_activation(node, Activation::Kind::power, -1);
+}
+
+Status convert_neg(Node& node) {
+  TRY(const ValueId x, node.value(0));
+  TRY(const ValueId minus_one, node.literal(constant({}, {-1.0f})));
+  return node.finish(Binary{Binary::Kind::mul, {}}, {x, minus_one});
+}
+
 // Before opset 13 all dimensions from axis on count as one.
 Status convert_softmax_flattened(Node& node) {
   TRY(const Shape x_shape, node.shape(0));

@@ -22,6 +22,8 @@ Result<int64_t> apply(Binary::Kind kind, int64_t a, int64_t b) {
       return static_cast<int64_t>(x * y);
     case Binary::Kind::div:
       break;
+    case Binary::Kind::pow:
+      return error("powers of integers are not supported");
   }
   if (b == 0) return error("integer division by zero");
   if (b == -1) return static_cast<int64_t>(0 - x);
@@ -145,6 +147,20 @@ Status convert_mul(Node& node) {
 }
 Status convert_div(Node& node) {
   return convert_binary(node, Binary::Kind::div);
+}
+
+// An exponent that is one known number makes an activation.
+Status convert_pow(Node& node) {
+  TRY(const Shape x, node.shape(0));
+  const bool one = node.known(1) && element_count(node.known_value(1).shape) == 1 &&
+                   node.known_value(1).shape.size() <= x.size();
+  if (!one) return convert_binary(node, Binary::Kind::pow);
+  const Known exponent = cast(node.known_value(1), onnx::TensorProto::FLOAT);
+  const float alpha = exponent.floats->data[0];
+  if (!std::isfinite(alpha)) return error("the exponent is {}", alpha);
+  TRY(const ValueId base, node.value(0));
+  if (alpha == 0.5f) return node.finish(Activation{.kind = Activation::Kind::sqrt}, {base});
+  return node.finish(Activation{.kind = Activation::Kind::power, .alpha = alpha}, {base});
 }
 
 Status convert_sum(Node& node) {

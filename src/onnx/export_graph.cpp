@@ -1,8 +1,10 @@
 #include "onnx/export_graph.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
+#include <numbers>
 #include <numeric>
 #include <set>
 
@@ -54,6 +56,8 @@ const char* binary_op(Binary::Kind kind) {
       return "Mul";
     case Binary::Kind::div:
       return "Div";
+    case Binary::Kind::pow:
+      return "Pow";
   }
   return "";
 }
@@ -308,8 +312,53 @@ class GraphExporter {
         auto& gate = add("Sigmoid", {x});
         return std::string(put("Mul", {x, gate.output(0)}).output(0));
       }
+      case Kind::mish: {
+        const std::string inner = add("Softplus", {x}).output(0);
+        return std::string(put("Mul", {x, add("Tanh", {inner}).output(0)}).output(0));
+      }
+      case Kind::gelu: {
+        const std::string scaled = arithmetic("Div", x, std::numbers::sqrt2_v<float>);
+        const std::string gate = arithmetic("Add", add("Erf", {scaled}).output(0), 1);
+        const std::string half = floats("half", {}, {0.5f});
+        return std::string(put("Mul", {add("Mul", {x, gate}).output(0), half}).output(0));
+      }
+      case Kind::gelu_tanh: {
+        const std::string cube = arithmetic("Mul", arithmetic("Pow", x, 3), 0.044715f);
+        const std::string scaled = arithmetic("Mul", add("Add", {x, cube}).output(0),
+                                              std::sqrt(2 * std::numbers::inv_pi_v<float>));
+        const std::string gate = arithmetic("Add", add("Tanh", {scaled}).output(0), 1);
+        const std::string half = floats("half", {}, {0.5f});
+        return std::string(put("Mul", {add("Mul", {x, gate}).output(0), half}).output(0));
+      }
+      case Kind::elu: {
+        auto& node = put("Elu", {x});
+        set_float(node, "alpha", a.alpha);
+        return std::string(node.output(0));
+      }
+      case Kind::softplus:
+        return std::string(put("Softplus", {x}).output(0));
+      case Kind::tanh:
+        return std::string(put("Tanh", {x}).output(0));
+      case Kind::erf:
+        return std::string(put("Erf", {x}).output(0));
+      case Kind::exp:
+        return std::string(put("Exp", {x}).output(0));
+      case Kind::log:
+        return std::string(put("Log", {x}).output(0));
+      case Kind::sqrt:
+        return std::string(put("Sqrt", {x}).output(0));
+      case Kind::abs:
+        return std::string(put("Abs", {x}).output(0));
+      case Kind::power:
+        return std::string(put("Pow", {x, floats("exponent", {}, {a.alpha})}).output(0));
     }
     return error("unknown activation");
+  }
+
+  // x (op) a number.
+  std::string arithmetic(const char* op, const std::string& x, float number) {
+    const std::string name = floats("number", {}, {number});
+    return add(op, {x, name}).output(0);
   }
 
   Status finish_activation(const std::optional<Activation>& a, const std::string& x) {
@@ -465,6 +514,20 @@ class GraphExporter {
     auto& node = add_main("ReduceMean", {input()});
     set_ints(node, "axes", mean.axes);
     set_int(node, "keepdims", mean.keep ? 1 : 0);
+    return finish();
+  }
+
+  // In parts: LayerNormalization, which opset 13 does not have, is over last dimensions only.
+  Status write(const Normalize& o) {
+    const auto mean_of = [&](const std::string& x) {
+      auto& node = add("ReduceMean", {x});
+      set_ints(node, "axes", o.axes);
+      return node.output(0);
+    };
+    const std::string centred = add("Sub", {input(), mean_of(input())}).output(0);
+    const std::string variance = mean_of(arithmetic("Pow", centred, 2));
+    const std::string sum = arithmetic("Add", variance, o.epsilon);
+    add_main("Div", {centred, add("Sqrt", {sum}).output(0)});
     return finish();
   }
 

@@ -48,6 +48,8 @@ std::optional<Affine> as_affine(const Binary& binary, const Constant& literal, b
       scale = derived_constant(shape, {literal}, [&](int64_t i) { return 1.0 / literal->data[i]; });
       shift = filled(0);
       break;
+    case Binary::Kind::pow:
+      return std::nullopt;
   }
   if (!scale || !shift) return std::nullopt;
   return Affine{scale, shift, binary.activation};

@@ -56,6 +56,22 @@ void NetworkEdit::move_layer(int from, int to) {
   refresh();
 }
 
+ValueId NetworkEdit::insert(int index, const std::string& name, Op op,
+                            const std::vector<ValueId>& inputs) {
+  std::string value_name = name;
+  const auto taken = [&] {
+    return std::any_of(network_.values.begin(), network_.values.end(),
+                       [&](const Value& value) { return value.name == value_name; });
+  };
+  for (int i = 1; taken(); ++i) value_name = fmt::format("{}_{}", name, i);
+  const ValueId value = network_.add_layer(name, std::move(op), inputs);
+  network_.values[value].name = value_name;
+  std::rotate(network_.layers.begin() + index, network_.layers.end() - 1, network_.layers.end());
+  dead_.insert(dead_.begin() + index, false);
+  refresh();
+  return value;
+}
+
 Network NetworkEdit::finish() {
   std::vector<Layer> alive;
   for (int i = 0; i < layer_count(); ++i) {

@@ -46,6 +46,9 @@ class NetworkEdit {
   // would lose the name of an output of the network.
   bool replace_value(ValueId from, ValueId to);
   void move_layer(int from, int to);
+  // Puts a new layer in front of layer `index`, which moves one place down; its value gets a name
+  // like the layer's.
+  ValueId insert(int index, const std::string& name, Op op, const std::vector<ValueId>& inputs);
   void refresh();
 
   // Without what nothing needs any more.

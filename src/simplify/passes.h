@@ -12,6 +12,14 @@ Network merge_reshapes(const Network& network);
 Network fold_constants(const Network& network);
 // fold_pads.cpp
 Network fold_pads(const Network& network);
+// recognise.cpp
+Network recognise_norms(const Network& network);
+Network recognise_gelus(const Network& network);
+Network recognise_hard_gates(const Network& network);
+Network recognise_mish(const Network& network);
+// transposes.cpp
+Network move_transposes(const Network& network);
+Network transposes_to_reshapes(const Network& network);
 // affine.cpp
 Network batch_norms_to_affine(const Network& network);
 Network literals_to_affine(const Network& network);

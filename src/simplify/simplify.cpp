@@ -15,7 +15,42 @@ Network checked(const SimplifyPass& pass, const Network& network) {
   return result;
 }
 
+// One pass makes work for an earlier one, so the list runs until nothing changes. Every change
+// removes a layer, moves a transpose down or an elementwise layer up, or replaces an op by one that
+// no pass turns back, so that this ends.
+Network fixed_point(const Network& network, const std::vector<SimplifyPass>& passes) {
+  Network now = without_dead_layers(network);
+  std::string before;
+  for (std::string text = to_text(now); text != before; text = to_text(now)) {
+    before = text;
+    for (const SimplifyPass& pass : passes) now = checked(pass, now);
+  }
+  return now;
+}
+
 }  // namespace
+
+const std::vector<SimplifyPass>& reform_passes() {
+  static const std::vector<SimplifyPass> k_passes = {
+      {"drop_noops", "layers that pass their input on are dropped", drop_noops},
+      {"fold_constants", "layers that read only literals become literals", fold_constants},
+      {"merge_reshapes", "a reshape of a reshape reads the first one's input", merge_reshapes},
+      {"recognise_norms", "a tensor less its mean, over its deviation, is a normalize",
+       recognise_norms},
+      {"recognise_gelus", "x (1 + erf(x / sqrt 2)) / 2 is gelu; the form with tanh likewise",
+       recognise_gelus},
+      {"recognise_hard_gates", "clip(x + 3, 0, 6) / 6 is hard_sigmoid, x times that hard_swish",
+       recognise_hard_gates},
+      {"recognise_mish", "x tanh(softplus(x)) is mish", recognise_mish},
+      {"transposes_to_reshapes", "a transpose of dimensions of one element is a reshape",
+       transposes_to_reshapes},
+      {"move_transposes",
+       "transposes move down until they meet their inverse; a dense layer across channels is a 1x1 "
+       "conv",
+       move_transposes},
+  };
+  return k_passes;
+}
 
 const std::vector<SimplifyPass>& simplify_passes() {
   static const std::vector<SimplifyPass> k_passes = {
@@ -52,16 +87,12 @@ const std::vector<SimplifyPass>& simplify_passes() {
   return k_passes;
 }
 
+Network reform(const Network& network) {
+  return fixed_point(network, reform_passes());
+}
+
 Network simplify(const Network& network) {
-  // One pass makes work for an earlier one, so the list runs until nothing changes. Every change
-  // removes a layer, replaces an op by one that no pass turns back, or moves an elementwise layer up,
-  // so that this ends.
-  Network now = without_dead_layers(network);
-  std::string before;
-  for (std::string text = to_text(now); text != before; text = to_text(now)) {
-    before = text;
-    for (const SimplifyPass& pass : simplify_passes()) now = checked(pass, now);
-  }
+  const Network now = fixed_point(reform(network), simplify_passes());
   EMULSION_CHECK(verify(now).ok());
   return now;
 }

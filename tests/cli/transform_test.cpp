@@ -109,6 +109,39 @@ TEST(Transform, WritesAValidNetworkAndItsPlanForEveryTinyNetwork) {
   }
 }
 
+TEST(Transform, WritesTheSameNetworkForPytorch) {
+  constexpr const char* k_script = R"(
+import importlib.util, sys
+import numpy as np, onnxruntime
+try:
+    import torch
+except ImportError:
+    sys.exit(77)
+model, images = sys.argv[1:]
+spec = importlib.util.spec_from_file_location("t", model.replace(".onnx", ".py"))
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+assert {i.name: tuple(i.shape) for i in session.get_inputs()} == module.INPUTS
+assert {o.name: tuple(o.shape) for o in session.get_outputs()} == module.OUTPUTS
+x = np.load(images)
+expected = np.concatenate([session.run(None, {session.get_inputs()[0].name: x[i:i + 1]})[0] for i in range(3)])
+with torch.no_grad():
+    got = module.load()(torch.from_numpy(x[:3])).numpy()
+np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+)";
+  for (const Network& network : tiny_networks()) {
+    SCOPED_TRACE(network.name);
+    const Workplace place(network);
+    const ProcessResult result =
+        place.transform({"--data", place.data(), "--pytorch", place.file("t.py")});
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    const ProcessResult same = run_python(k_script, {place.output(), place.data()});
+    if (same.exit_code == 77) GTEST_SKIP() << "no PyTorch";
+    EXPECT_EQ(same.exit_code, 0) << same.errors;
+  }
+}
+
 TEST(Transform, PutsBackANormThatWasFoldedAwayOnlyWithData) {
   const Workplace place(tiny_folded());
   const auto norms = [&] {
@@ -150,6 +183,8 @@ TEST(Transform, RefusesInOneLineAndWritesNothing) {
   expect_refusal(
       run_emulsion({"transform", other.model(), "--plan", other.plan_file(), "-o", other.model()}),
       "is an input and would be overwritten");
+  expect_refusal(other.transform({"--pytorch", other.file("t.txt")}), "must end in .py");
+  expect_refusal(other.transform({"--pytorch", other.file("no/such/t.py")}), "no/such");
   const std::string plan = other.file("t.plan.json");
   ASSERT_TRUE(write_file(plan, *read_file(other.plan_file())).ok());
   expect_refusal(run_emulsion({"transform", other.model(), "--plan", plan, "-o", other.output()}),

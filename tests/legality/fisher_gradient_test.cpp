@@ -124,6 +124,19 @@ TEST(FisherGradient, EveryOpDifferentiatesAsItsFiniteDifferences) {
       {"silu", {activation(Activation::Kind::silu)}},
       {"batch norm", {BatchNorm{scale, scale, scale, scale}}},
       {"mean of rows", {ReduceMean{{2}, true}}},
+      {"layer norm", {Normalize{{1, 2, 3}, 1e-5f}}},
+      {"instance norm", {Normalize{{2, 3}, 1e-5f}}},
+      {"group norm",
+       {Reshape{{3, 2, 3, 6, 6}}, Normalize{{2, 3, 4}, 1e-5f}, Reshape{{3, 6, 6, 6}}}},
+      {"gelu", {activation(Activation::Kind::gelu)}},
+      {"gelu by tanh", {activation(Activation::Kind::gelu_tanh)}},
+      {"mish", {activation(Activation::Kind::mish)}},
+      {"elu", {activation(Activation::Kind::elu, 0.7f)}},
+      {"softplus", {activation(Activation::Kind::softplus)}},
+      {"tanh", {activation(Activation::Kind::tanh)}},
+      {"erf", {activation(Activation::Kind::erf)}},
+      {"exp", {activation(Activation::Kind::exp)}},
+      {"abs", {activation(Activation::Kind::abs)}},
   };
   for (const OneOp& test : cases) {
     SCOPED_TRACE(test.name);

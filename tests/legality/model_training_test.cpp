@@ -2,7 +2,7 @@
 // away.
 #include <gtest/gtest.h>
 
-#include "legality/training_network.h"
+#include "legality/narrow_network.h"
 #include "models/models.h"
 #include "nest/rewrite.h"
 #include "simplify/simplify.h"
@@ -14,6 +14,24 @@ int norms_of(const Network& network) {
   int count = 0;
   for (const Layer& layer : network.layers) count += std::holds_alternative<BatchNorm>(layer.op);
   return count;
+}
+
+// A copy with a quarter of the channels, or a third or half where a count does not divide.
+void expect_narrower(const TrainingNetwork& full) {
+  int factor = 4;
+  auto narrow = narrow_network(full, factor);
+  while (!narrow.ok() && factor > 2) narrow = narrow_network(full, --factor);
+  ASSERT_TRUE(narrow.ok()) << narrow.error().message;
+  const Status fits = verify_structure(narrow->network);
+  EXPECT_TRUE(fits.ok()) << fits.error().message;
+  EXPECT_EQ(narrow->slots, full.slots);
+  for (size_t s = 0; s < full.slot_values.size(); ++s) {
+    Shape expected = full.network.shape(full.slot_values[s]);
+    expected[1] /= factor;
+    EXPECT_EQ(narrow->network.shape(narrow->slot_values[s]), expected);
+  }
+  const ValueId output = full.network.outputs[0];
+  EXPECT_EQ(narrow->network.shape(output), full.network.shape(output));
 }
 
 TEST(ModelTraining, EveryModelHasSlotsAndATrainingNetwork) {
@@ -38,6 +56,7 @@ TEST(ModelTraining, EveryModelHasSlotsAndATrainingNetwork) {
     const auto candidate = rewritten(*training, changes);
     ASSERT_TRUE(candidate.ok()) << candidate.error().message;
     EXPECT_LT(multiplies(candidate->network), multiplies(training->network));
+    expect_narrower(*training);
   }
 }
 

@@ -88,6 +88,44 @@ TEST_P(RandomConv, EqualsTheReferenceUnderRandomSteps) {
   check_conv(*full);
 }
 
+// Shapes that suit the templates' own tiles better.
+ConvCase random_large_conv(Draws& draw) {
+  ConvCase c;
+  const int64_t groups = draw.of({1, 1, 2});
+  c.input = {draw.of({1, 1, 2}), draw.of({16, 32, 96, 256}) * groups, draw.of({4, 7, 8, 14}),
+             draw.of({4, 7, 8, 30})};
+  c.co = draw.of({16, 24, 64, 256}) * groups;
+  c.groups = static_cast<int>(groups);
+  const auto size = static_cast<int>(draw.of({1, 3, 3, 3}));
+  c.kernel = {size, size};
+  c.stride = draw.of({0, 0, 1}) == 1 ? Extent2{2, 2} : Extent2{1, 1};
+  for (int& side : c.pad) side = size / 2;
+  c.parent_channels = draw.of({0, 5});
+  c.residual = draw.of({0, 1}) == 1;
+  return c;
+}
+
+TEST_P(RandomConv, EqualsTheReferenceUnderAnAlternativeOfItsTemplate) {
+  Draws draw(1000 + GetParam());
+  const ConvCase c = random_large_conv(draw);
+  SCOPED_TRACE(describe(c));
+  KernelSpec spec = c.spec();
+  spec.target = *resolve_target("host");
+  std::vector<KernelSpec> alternatives;
+  for (const Algorithm& algorithm : algorithms()) {
+    std::string reason;
+    if (!algorithm.applies(spec, &reason)) continue;
+    for (const std::string& schedule : algorithm.schedules(spec)) {
+      alternatives.push_back(spec);
+      alternatives.back().algorithm = algorithm.name;
+      alternatives.back().schedule = schedule;
+    }
+  }
+  const auto full = completed(alternatives[draw.below(alternatives.size())]);
+  ASSERT_TRUE(full.ok()) << full.error().message;
+  check_conv(*full);
+}
+
 INSTANTIATE_TEST_SUITE_P(, RandomConv, testing::Range(0, 40));
 
 }  // namespace

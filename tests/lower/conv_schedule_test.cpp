@@ -53,7 +53,7 @@ TEST_P(TemplateSchedule, IsAcceptedAndTheDefaultIsFirst) {
       const std::vector<std::string> schedules = algorithm.schedules(spec);
       ASSERT_FALSE(schedules.empty());
       EXPECT_LE(schedules.size(), 24u);
-      EXPECT_EQ(schedules.front(), algorithm.default_schedule(spec));
+      EXPECT_EQ(schedules.front(), algorithm.best_guess(spec).steps);
       for (const std::string& schedule : schedules) {
         spec.schedule = schedule;
         const auto full = completed(spec);

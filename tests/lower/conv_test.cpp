@@ -1,5 +1,6 @@
 // Every conv algorithm equals the plain reference, on shapes that fit no tile.
 #include "conv_harness.h"
+#include "lower/algorithm.h"
 
 namespace emulsion {
 namespace {
@@ -11,8 +12,14 @@ struct Named {
 
 class ConvKernel : public testing::TestWithParam<Named> {};
 
-TEST_P(ConvKernel, EqualsTheReference) {
-  check_conv(GetParam().conv);
+TEST_P(ConvKernel, EqualsTheReferenceByEveryAlgorithm) {
+  const KernelSpec spec = GetParam().conv.spec();
+  for (const Algorithm& algorithm : algorithms()) {
+    std::string reason;
+    if (!algorithm.applies(spec, &reason)) continue;
+    SCOPED_TRACE(algorithm.name);
+    check_conv(GetParam().conv, algorithm.name);
+  }
 }
 
 Prologue scaled_relu(int64_t channels) {
@@ -133,6 +140,19 @@ INSTANTIATE_TEST_SUITE_P(
                            .kernel = {1, 1},
                            .pad = {0, 0, 0, 0},
                            .groups = 2}}),
+    [](const auto& info) { return info.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Winograd, ConvKernel,
+    testing::Values(
+        Named{"SeveralBands", {.input = {1, 16, 40, 24}, .co = 48, .activation = k_relu}},
+        Named{"Strips", {.input = {1, 96, 9, 130}, .co = 16}},
+        Named{"TilesHangOver", {.input = {1, 19, 14, 10}, .co = 40, .residual = true}},
+        Named{"ManyChannelsFewTiles", {.input = {2, 64, 5, 4}, .co = 80}},
+        Named{"GroupsInImages",
+              {.input = {2, 32, 9, 9}, .co = 96, .groups = 2, .prologue = scaled_relu(32)}},
+        Named{"NoPadding", {.input = {1, 8, 7, 12}, .co = 16, .pad = {0, 0, 0, 0}}},
+        Named{"OneOutput", {.input = {1, 3, 3, 3}, .co = 1, .pad = {0, 0, 0, 0}}}),
     [](const auto& info) { return info.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(

@@ -1,4 +1,8 @@
 // Activation, Affine, BatchNorm and Binary kernels compute what evaluate() does.
+#include <cmath>
+
+#include "lower/activation.h"
+#include "network/evaluate.h"
 #include "op_harness.h"
 
 namespace emulsion {
@@ -13,14 +17,82 @@ TEST(Elementwise, ReluInEveryLayout) {
 }
 
 TEST(Elementwise, EveryActivation) {
-  for (const Activation& a :
-       {Activation{Kind::relu}, Activation{Kind::leaky_relu, 0.1f},
-        Activation{Kind::clip, -0.5f, 1.0f}, Activation{Kind::sigmoid},
-        Activation{Kind::hard_sigmoid, 0.3f, 0.4f}, Activation{Kind::hard_swish},
-        Activation{Kind::silu}, Activation{Kind::prelu, 0, 0, noise_constant({17}, 3)},
-        Activation{Kind::prelu, 0, 0, noise_constant({1}, 3)}}) {
+  for (const Activation& a : {Activation{Kind::relu},
+                              Activation{Kind::leaky_relu, 0.1f},
+                              Activation{Kind::clip, -0.5f, 1.0f},
+                              Activation{Kind::sigmoid},
+                              Activation{Kind::hard_sigmoid, 0.3f, 0.4f},
+                              Activation{Kind::hard_swish},
+                              Activation{Kind::silu},
+                              Activation{Kind::prelu, 0, 0, noise_constant({17}, 3)},
+                              Activation{Kind::prelu, 0, 0, noise_constant({1}, 3)},
+                              Activation{Kind::gelu},
+                              Activation{Kind::gelu_tanh},
+                              Activation{Kind::mish},
+                              Activation{Kind::elu, 0.7f},
+                              Activation{Kind::softplus},
+                              Activation{Kind::tanh},
+                              Activation{Kind::erf},
+                              Activation{Kind::exp},
+                              Activation{Kind::abs},
+                              Activation{Kind::power, 2},
+                              Activation{Kind::power, 5}}) {
     check_op(a, {{2, 17, 3, 5}}, Layout::channels_last, Layout::rim);
     check_op(a, {{2, 17, 3, 5}}, Layout::row_major, Layout::row_major);
+  }
+}
+
+// Roots and logarithms are of positive numbers.
+TEST(Elementwise, ActivationsOfPositiveNumbers) {
+  const Constant one = std::make_shared<const Tensor>(Shape{17}, 1.0f);
+  const Constant three = std::make_shared<const Tensor>(Shape{17}, 3.0f);
+  for (const Activation& a : {Activation{Kind::sqrt}, Activation{Kind::log},
+                              Activation{Kind::power, 0.5f}, Activation{Kind::power, -0.25f},
+                              Activation{Kind::power, 1.7f}, Activation{Kind::power, -2}}) {
+    check_op(Affine{one, three, a}, {{2, 17, 3, 5}}, Layout::channels_last, Layout::channels_last);
+  }
+}
+
+// Far from 0 too, where approximations end.
+TEST(Elementwise, ActivationsOverTheWholeLine) {
+  std::vector<float> line;
+  for (float x = 1e-7f; x < 90; x *= 1.07f) line.insert(line.end(), {x, -x});
+  for (const Kind kind : {Kind::tanh, Kind::erf, Kind::gelu, Kind::gelu_tanh, Kind::mish,
+                          Kind::softplus, Kind::sigmoid, Kind::silu}) {
+    Halide::Buffer<float> in(line.data(), static_cast<int>(line.size()));
+    const Halide::Var x;
+    Halide::Func f;
+    f(x) = activate(Activation{kind}, in(x));
+    f.vectorize(x, 8, Halide::TailStrategy::GuardWithIf);
+    const Halide::Buffer<float> got = f.realize({in.width()});
+    const Tensor expected = evaluate(Activation{kind}, {Tensor({in.width()}, line)});
+    for (int i = 0; i < in.width(); ++i) {
+      const float wanted = expected.data[i];
+      EXPECT_NEAR(got(i), wanted, 1e-6f * std::max(1.0f, std::abs(wanted)))
+          << activation_name(kind) << " of " << line[i];
+    }
+  }
+}
+
+TEST(Binary, PowersAreTheStandardLibrarys) {
+  const std::vector<float> bases = {-3, -1, -0.5f, 0, 0.5f, 1, 2.5f, 40};
+  const std::vector<float> exponents = {-3, -2, -0.5f, 0, 0.5f, 1, 2, 3, 5.25f};
+  Halide::Buffer<float> base(const_cast<float*>(bases.data()), static_cast<int>(bases.size()));
+  Halide::Buffer<float> exponent(const_cast<float*>(exponents.data()),
+                                 static_cast<int>(exponents.size()));
+  const Halide::Var x, y;
+  Halide::Func f;
+  f(x, y) = power_of(base(x), exponent(y));
+  const Halide::Buffer<float> got = f.realize({base.width(), exponent.width()});
+  for (int i = 0; i < base.width(); ++i) {
+    for (int j = 0; j < exponent.width(); ++j) {
+      const float wanted = std::pow(bases[i], exponents[j]);
+      if (std::isfinite(wanted)) {
+        EXPECT_NEAR(got(i, j), wanted, 1e-5f * std::abs(wanted)) << bases[i] << "^" << exponents[j];
+      } else {
+        EXPECT_EQ(std::isnan(got(i, j)), std::isnan(wanted)) << bases[i] << "^" << exponents[j];
+      }
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-// ReduceMean, Softmax and Dense kernels compute what evaluate() does.
+// ReduceMean, Softmax, Normalize and Dense kernels compute what evaluate() does.
 #include "op_harness.h"
 
 namespace emulsion {
@@ -45,6 +45,31 @@ TEST(Softmax, AlongAnyAxis) {
 TEST(Softmax, LongLines) {
   check_op(Softmax{1}, {{2, 1000}});
   check_op(Softmax{1}, {{1, 50021}});
+}
+
+TEST(Normalize, OverChannelsInEveryLayout) {
+  for (const int c : {1, 3, 17, 96}) check_op(Normalize{{1}, 0.01f}, {{2, c, 3, 5}});
+}
+
+TEST(Normalize, OverAnyAxes) {
+  for (int mask = 1; mask < 16; ++mask) {
+    Normalize op{{}, 0.01f};
+    for (int axis = 0; axis < 4; ++axis)
+      if (mask >> axis & 1) op.axes.push_back(axis);
+    check_op(op, {{2, 5, 3, 17}}, Layout::channels_last, Layout::channels_last);
+    check_op(op, {{2, 17, 3, 2}}, Layout::row_major, Layout::rim);
+  }
+  check_op(Normalize{{0}, 0.01f}, {{37}});
+  check_op(Normalize{{1}, 0.01f}, {{3, 37}});
+  check_op(Normalize{{2, 3, 4}, 0.01f}, {{2, 3, 4, 5, 6}});
+}
+
+TEST(Normalize, LinesOfConvNeXtAndLargeImages) {
+  check_op(Normalize{{1}, 1e-6f}, {{1, 768, 7, 7}}, Layout::channels_last, Layout::channels_last);
+  check_op(Normalize{{2, 3}, 1e-5f}, {{1, 20, 112, 112}}, Layout::channels_last,
+           Layout::channels_last);
+  check_op(Normalize{{1, 2, 3}, 1e-5f}, {{2, 20, 64, 64}}, Layout::channels_last,
+           Layout::channels_last);
 }
 
 TEST(Dense, OutputsDepthsAndRows) {

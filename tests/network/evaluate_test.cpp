@@ -154,11 +154,41 @@ TEST(EvaluateActivation, FollowsTheFormulas) {
       {{.kind = Kind::hard_sigmoid, .alpha = 0.25f, .beta = 0.5f}, {0, 0.25f, 0.75f, 1}},
       {{.kind = Kind::hard_swish}, {0, -1.0f / 3, 2.0f / 3, 4}},
       {{.kind = Kind::silu}, {-4 * sigmoid(-4), -sigmoid(-1), sigmoid(1), 4 * sigmoid(4)}},
+      {{.kind = Kind::gelu}, {-1.2668e-4f, -0.1586553f, 0.8413447f, 3.9998733f}},
+      {{.kind = Kind::gelu_tanh}, {-7.0226e-5f, -0.158808f, 0.841192f, 3.9999298f}},
+      {{.kind = Kind::mish}, {-0.0725917f, -0.3034015f, 0.8650984f, 3.9974128f}},
+      {{.kind = Kind::elu, .alpha = 2}, {-1.9633687f, -1.2642411f, 1, 4}},
+      {{.kind = Kind::softplus}, {0.01814993f, 0.3132617f, 1.3132617f, 4.0181499f}},
+      {{.kind = Kind::tanh}, {-0.9993293f, -0.7615942f, 0.7615942f, 0.9993293f}},
+      {{.kind = Kind::erf}, {-1, -0.8427008f, 0.8427008f, 1}},
+      {{.kind = Kind::exp}, {0.0183156f, 0.3678794f, 2.7182818f, 54.59815f}},
+      {{.kind = Kind::abs}, {4, 1, 1, 4}},
+      {{.kind = Kind::power, .alpha = 3}, {-64, -1, 1, 64}},
+      {{.kind = Kind::power, .alpha = -1}, {-0.25f, -1, 1, 0.25f}},
   };
   for (const auto& [activation, expected] : table) {
-    EXPECT_THAT(run(activation, {x}), Pointwise(FloatNear(1e-6f), expected))
+    EXPECT_THAT(run(activation, {x}), Pointwise(FloatNear(4e-6f), expected))
         << activation_name(activation.kind);
   }
+}
+
+TEST(EvaluateActivation, RootsAndLogarithms) {
+  const Tensor x({3}, {0.25f, 1, 9});
+  EXPECT_THAT(run(Activation{Activation::Kind::sqrt}, {x}), ElementsAre(0.5, 1, 3));
+  EXPECT_THAT(run(Activation{.kind = Activation::Kind::power, .alpha = -0.5f}, {x}),
+              Pointwise(FloatNear(1e-6f), std::vector<float>{2, 1, 1.0f / 3}));
+  EXPECT_THAT(run(Activation{Activation::Kind::log}, {x}),
+              Pointwise(FloatNear(1e-6f), std::vector<float>{-1.3862944f, 0, 2.1972246f}));
+}
+
+TEST(EvaluateNormalize, OverTheAxesGiven) {
+  const Tensor x = counting({2, 1, 2, 2});
+  const float a = 1.5f / std::sqrt(1.25f), b = 0.5f / std::sqrt(1.25f);
+  EXPECT_THAT(run(Normalize{{2, 3}, 0}, {x}),
+              Pointwise(FloatNear(1e-6f), std::vector<float>{-a, -b, b, a, -a, -b, b, a}));
+  EXPECT_THAT(run(Normalize{{0}, 12}, {x}),
+              ElementsAre(-0.5, -0.5, -0.5, -0.5, 0.5, 0.5, 0.5, 0.5));
+  EXPECT_THAT(run(Normalize{{1}, 1}, {x}), testing::Each(0));
 }
 
 TEST(EvaluateBinary, Broadcasts) {
@@ -169,6 +199,8 @@ TEST(EvaluateBinary, Broadcasts) {
               ElementsAre(9, 8, 7, 16, 15, 14));
   EXPECT_THAT(run(Binary{Binary::Kind::div, {}}, {x, Tensor(Shape{}, 2.0f)}),
               ElementsAre(0.5, 1, 1.5, 2, 2.5, 3));
+  EXPECT_THAT(run(Binary{Binary::Kind::pow, {}}, {x, Tensor({2, 1}, {2, -1})}),
+              ElementsAre(1, 4, 9, 0.25, 0.2f, 1.0f / 6));
   EXPECT_THAT(run(Binary{Binary::Kind::mul, Activation{}}, {x, Tensor({2, 1}, {-1, 1})}),
               ElementsAre(0, 0, 0, 4, 5, 6));
 }

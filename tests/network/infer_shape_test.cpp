@@ -48,6 +48,7 @@ TEST(InferShape, Gives) {
       {"affine scale=[3] shift=[3]", {"5x3"}, "5x3"},
       {"activation act=prelu([3])", {"1x3x2x2"}, "1x3x2x2"},
       {"activation act=prelu([1])", {"7"}, "7"},
+      {"normalize axes=1,3 epsilon=0", {"2x3x4x5"}, "2x3x4x5"},
       {"binary kind=add", {"2x3x4", "3x1"}, "2x3x4"},
       {"binary kind=mul", {"2x1", "1x3"}, "2x3"},
       {"binary kind=sub", {"scalar", "2x3"}, "2x3"},

@@ -50,9 +50,11 @@ class RandomNetworkMaker {
   }
 
   Activation random_activation(int64_t channels) {
-    Activation a{.kind = static_cast<Activation::Kind>(pick(0, 7))};
+    Activation a{
+        .kind = static_cast<Activation::Kind>(pick(0, static_cast<int>(Activation::Kind::erf)))};
     switch (a.kind) {
       case Activation::Kind::leaky_relu:
+      case Activation::Kind::elu:
         a.alpha = real(0.05, 0.5);
         break;
       case Activation::Kind::prelu:
@@ -170,7 +172,7 @@ class RandomNetworkMaker {
         add(ReduceMean{{2, 3}, chance(0.8)}, {x});
         break;
       case 11:
-        add(Transpose{{0, 1, 3, 2}}, {x});
+        add_transpose_pair(x);
         break;
       case 12:
         if (chance(0.3)) {
@@ -187,7 +189,7 @@ class RandomNetworkMaker {
   void extend_other(ValueId x, const Shape& shape) {
     const int rank = static_cast<int>(shape.size());
     const int axis = rank > 0 ? pick(0, rank - 1) : -1;
-    switch (pick(0, rank > 0 ? 9 : 2)) {
+    switch (pick(0, rank > 0 ? 10 : 2)) {
       case 0:
         add_any_activation(x);
         break;
@@ -218,7 +220,33 @@ class RandomNetworkMaker {
       case 9:
         add(Concat{axis}, chance(0.3) ? std::vector{x} : std::vector{x, x});
         break;
+      case 10:
+        add_normalize(x, rank);
+        break;
     }
+  }
+
+  void add_normalize(ValueId x, int rank) {
+    Normalize normalize{{}, real(0.1, 1)};
+    for (int axis = 0; axis < rank; ++axis) {
+      if (chance(0.4)) normalize.axes.push_back(axis);
+    }
+    if (normalize.axes.empty()) normalize.axes.push_back(rank - 1);
+    add(std::move(normalize), {x});
+  }
+
+  // Another order of dimensions, something there, and mostly the first order again.
+  void add_transpose_pair(ValueId x) {
+    std::vector<int> p = chance(0.5) ? std::vector{0, 2, 3, 1} : std::vector{0, 1, 3, 2};
+    std::vector<int> back(4);
+    for (int i = 0; i < 4; ++i) back[p[i]] = i;
+    x = add(Transpose{p}, {x});
+    for (int i = pick(0, 2); i > 0; --i) {
+      extend_other(x, network_.shape(x));
+      const ValueId next = static_cast<ValueId>(network_.values.size()) - 1;
+      if (network_.shape(next).size() == 4) x = next;
+    }
+    if (chance(0.8)) add(Transpose{back}, {x});
   }
 
   static int64_t channels_of(const Shape& shape) { return shape.size() >= 2 ? shape[1] : 1; }

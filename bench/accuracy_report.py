@@ -1,0 +1,145 @@
+"""The table, the plot and the rank correlations of accuracy.py."""
+
+import json
+
+import numpy as np
+
+from accuracy_plans import CHOICES
+from machine import cpu_name
+from svg_chart import scatter
+
+# Predictors and whether more of it should mean more accuracy.
+PREDICTORS = {"inherit": -1, "zero_shot_loss": -1, "multiplies": 1, "fisher": 1}
+RESAMPLES = 2000
+
+
+def ranks(values):
+    """From 0, ties at their mean."""
+    values = np.asarray(values, float)
+    order = np.argsort(values, kind="stable")
+    result = np.empty(len(values))
+    result[order] = np.arange(len(values))
+    for value in np.unique(values):
+        result[values == value] = result[values == value].mean()
+    return result
+
+
+def spearman(a, b):
+    """None where one of them is constant."""
+    a, b = ranks(a), ranks(b)
+    return float(np.corrcoef(a, b)[0, 1]) if np.ptp(a) > 0 and np.ptp(b) > 0 else None
+
+
+def interval(statistic, count, seed=0):
+    """The 95 % interval of a statistic of the indices of resampled plans."""
+    rng = np.random.default_rng(seed)
+    values = [statistic(rng.integers(0, count, count)) for _ in range(RESAMPLES)]
+    values = [v for v in values if v is not None]
+    return [float(v) for v in np.percentile(values, [2.5, 97.5])] if values else None
+
+
+def partial_spearman(a, b, given):
+    """Of a and b with the ranks of given taken out of both."""
+    ab, ag, bg = spearman(a, b), spearman(a, given), spearman(b, given)
+    if None in (ab, ag, bg) or abs(ag) >= 1 or abs(bg) >= 1:
+        return None
+    return (ab - ag * bg) / np.sqrt((1 - ag**2) * (1 - bg**2))
+
+
+def distinct_plans(plans):
+    """Two choices may come to the same plan: those count once for the correlations."""
+    seen = {}
+    for plan in plans:
+        if plan["name"] != "original":
+            seen.setdefault(json.dumps(plan["rewrites"], sort_keys=True), plan)
+    return list(seen.values())
+
+
+def correlations(plans):
+    plans = distinct_plans(plans)
+    accuracy = np.array([p["accuracy"] for p in plans])
+    logs = np.log([p["multiplies"] for p in plans]) if plans else np.array([])
+    found = {}
+    for name, sign in PREDICTORS.items():
+        values = np.array([sign * p[name] for p in plans])
+        if len(plans) < 4:
+            continue
+        found[name] = {
+            "spearman": spearman(values, accuracy),
+            "interval": interval(lambda i: spearman(values[i], accuracy[i]), len(plans)),
+            "given_multiplies": None if name == "multiplies" else partial_spearman(values, accuracy, logs),
+            "plans": len(plans),
+        }
+    return found
+
+
+def seed_interval(values):
+    """Of the mean over seeds, by bootstrap; with few seeds it is little more than their range."""
+    values = np.array(values)
+    return interval(lambda i: float(values[i].mean()), len(values)) if len(values) > 1 else [values[0], values[0]]
+
+
+def plan_table(plans):
+    lines = ["| plan | rewritten slots | multiplies | ms | speed-up | accuracy before tuning | accuracy, % (95 %) | lost, points "
+             "| inherit | Fisher, log | zero-shot loss |", "|---|---|---|---|---|---|---|---|---|---|---|"]
+    base = next(p for p in plans if p["name"] == "original")
+    for p in plans:
+        low, high = p["interval"]
+        speedup = f"{p['speedup']:.2f}" if p["speedup"] else "tie"
+        lines.append(
+            f"| {p['name']} | {len(p['rewrites'])} | {p['multiplies'] / base['multiplies']:.3f} | {p['ms']:.3f} | {speedup} | "
+            f"{100 * p['accuracy_before']:.1f} | {100 * p['accuracy']:.2f} ({100 * low:.2f} to {100 * high:.2f}) | "
+            f"{100 * (base['accuracy'] - p['accuracy']):.2f} | {p['inherit']:.4f} | {p['fisher']:.2f} | "
+            f"{p['zero_shot_loss']:.3f} |")
+    return "\n".join(lines)
+
+
+def correlation_table(found):
+    if not found:
+        return "Too few plans for rank correlations."
+    show = lambda v: "-" if v is None else f"{v:.2f}"
+    lines = ["| predictor | Spearman with accuracy | 95 % interval | given multiplies |", "|---|---|---|---|"]
+    for name, c in found.items():
+        low, high = c["interval"] or (None, None)
+        lines.append(f"| {name} | {show(c['spearman'])} | {show(low)} to {show(high)} | {show(c['given_multiplies'])} |")
+    return "\n".join(lines)
+
+
+def limits(options, plans, missing, original_accuracy):
+    spread = 100 * np.sqrt(original_accuracy * (1 - original_accuracy) / max(256, options.images // 2))
+    counted = len(distinct_plans(plans))
+    lines = [f"One procedural task, one trained network (blocks {' '.join(map(str, options.blocks))}, width "
+             f"{options.width}); {options.images} images to train on; it says nothing about ImageNet.",
+             f"{options.seeds} seeds of the fine-tune and one of the original: the intervals of accuracy do not hold the "
+             f"luck of the original's training, and the test set alone has a standard error of {spread:.1f} points.",
+             f"Rank correlations are over {counted} distinct plans, some of them chosen by the very predictor that is "
+             "correlated, and their intervals are wide; --variants N adds plans that are chosen at random.",
+             "Times and speed-ups are those of this narrow network; at full width they are others."]
+    lines += [f"Missing: {name}: {why}." for name, why in missing.items()]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def plot(plans):
+    names = ["original", *CHOICES, "variant"]
+    points = [(p["speedup"] or 1.0, 100 * p["accuracy"], 100 * p["interval"][0], 100 * p["interval"][1], p["choice"])
+              for p in plans]
+    used = [n for n in names if any(point[4] == n for point in points)]
+    return scatter("Accuracy after a short fine-tune against measured speed-up", points, "speed-up over the original",
+                   "accuracy on test images, %", used)
+
+
+def write_report(plans, missing, original_accuracy, options):
+    found = correlations(plans)
+    settings = {key: value if isinstance(value, (int, float, list, bool)) else str(value)
+                for key, value in vars(options).items() if key not in ("folder", "out")}
+    report = {"format": "emulsion-bench-accuracy-1", "cpu": cpu_name(), "options": settings,
+              "original_accuracy": original_accuracy, "plans": plans, "missing": missing, "correlations": found}
+    text = (f"Plans chosen in several ways, fine-tuned from inherited weights for {options.tune_epochs} epoch(s) after "
+            f"{options.epochs} of the original, which reached {100 * original_accuracy:.2f} % and is tuned on alike. Mean of {options.seeds} seeds. Times: one thread of {cpu_name()}, all plans in turns; multiplies as a "
+            f"part of the original's.\n\n{plan_table(plans)}\n\n{correlation_table(found)}\n\nLimits:\n\n"
+            f"{limits(options, plans, missing, original_accuracy)}\n")
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "accuracy.json").write_text(json.dumps(report, indent=1) + "\n")
+    (options.out / "accuracy.md").write_text(text)
+    (options.out / "accuracy.svg").write_text(plot(plans))
+    return text

@@ -1,0 +1,64 @@
+#include "lower/conv_parameters.h"
+
+#include "lower/activation.h"
+#include "lower/buffers.h"
+
+namespace emulsion {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::ImageParam;
+using Halide::Var;
+
+ConvParameters::ConvParameters(const ConvView& view, const std::vector<PackedConstant>& packed) {
+  for (const TensorDescriptor& input : view.inputs)
+    inputs.push_back(input_buffer(inputs.empty() ? "in" : "residual", input));
+  for (const PackedConstant& constant : packed)
+    constants.push_back(
+        constant_buffer(fmt::format("constant{}", constants.size()), constant.extents));
+}
+
+std::vector<Halide::Argument> ConvParameters::arguments() const {
+  std::vector<Halide::Argument> result(inputs.begin(), inputs.end());
+  result.insert(result.end(), constants.begin(), constants.end());
+  return result;
+}
+
+Expr channel_entry(const ImageParam& constant, const Expr& c, const Expr& g) {
+  return constant.dimensions() == 1 ? constant(0) : constant(c, g);
+}
+
+Func build_prologue(const Conv& conv, const ConvView& view, ConvParameters& parameters) {
+  const Var c("c"), x("x"), y("y"), n("n");
+  Expr value = parameters.inputs[0](c, x, y, n);
+  if (conv.prologue.scale) {
+    const ImageParam scale = parameters.take(), shift = parameters.take();
+    value = value * scale(c) + shift(c);
+  }
+  Expr slope;
+  if (slope_of(conv.prologue.activation)) {
+    const ImageParam slopes = parameters.take();
+    slope = element_count(conv.prologue.activation->slope->shape) == 1 ? slopes(0) : slopes(c);
+  }
+  value = activate(conv.prologue.activation, value, slope);
+  if (conv.pad != Pad4{0, 0, 0, 0}) {
+    const int height = static_cast<int>(view.inputs[0].shape[2]);
+    const int width = static_cast<int>(view.inputs[0].shape[3]);
+    value = Halide::select(x >= 0 && x < width && y >= 0 && y < height, value, 0.0f);
+  }
+  Func prologue("prologue");
+  prologue(c, x, y, n) = value;
+  return prologue;
+}
+
+BufferLayout conv_output_layout(const ConvView& view) {
+  const Nest& nest = view.nest;
+  BufferLayout layout = output_layout(view.output);
+  if (nest.groups == 1) return layout;
+  layout.dimensions[0].extent = narrow(nest.co);
+  layout.dimensions.insert(layout.dimensions.begin() + 1,
+                           BufferDimension{0, narrow(nest.groups), narrow(nest.co)});
+  return layout;
+}
+
+}  // namespace emulsion

@@ -1,0 +1,482 @@
+// 3x3 convs of stride 1 by Winograd's minimal filtering F(m x m, 3 x 3): a tile of m x m outputs
+// needs (m + 2)^2 products a pair of channels instead of 9 m^2.
+//
+//   V[p][tile][ci] = B^T d B          of each tile's (m + 2)^2 inputs
+//   M[p][tile][co] = sum_ci U[p][ci][co] V[p][tile][ci]      one matrix product for each place p
+//   out            = A^T M A, then bias, residual, activation
+//
+// A schedule is one of the products' nest: y runs over the places p, x over the tiles. Its loops
+// outside y are blocks: the inputs of a block of x are transformed once, and the products of a
+// block are on the stack until the outputs are made of them. Tiles are counted in strips as wide as
+// a block, so that a block is a rectangle of tiles.
+#include <algorithm>
+#include <functional>
+
+#include "lower/activation.h"
+#include "lower/algorithm_row.h"
+#include "lower/buffers.h"
+#include "lower/conv_funcs.h"
+#include "lower/conv_pack.h"
+#include "lower/conv_parameters.h"
+#include "lower/conv_templates.h"
+#include "lower/lower.h"
+#include "lower/target.h"
+#include "lower/winograd.h"
+
+namespace emulsion {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::RDom;
+using Halide::TailStrategy;
+using Halide::Var;
+
+namespace {
+
+int64_t divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// The nest of the products: y = places, x = tiles.
+Nest products_nest(const Nest& nest, int outputs) {
+  Conv conv;
+  conv.groups = narrow(nest.groups);
+  conv.weight = abstract_constant({nest.groups * nest.co, nest.ci, 1, 1});
+  const int64_t side = outputs + 2;
+  const int64_t tiles = divide_up(nest.y, outputs) * divide_up(nest.x, outputs);
+  return conv_nest(conv, {nest.n, nest.groups * nest.ci, side * side, tiles});
+}
+
+// A schedule taken apart: blocks, and the products' loops within a block.
+struct WinogradSchedule {
+  std::vector<Loop> blocks;       // outermost first
+  ConvSchedule products;          // from y on
+  int64_t channels = 0;           // output channels of a block, a multiple of the products' tile
+  int64_t columns = 0, rows = 0;  // tiles of a block
+  int64_t strips = 0, bands = 0;  // blocks of the image
+};
+
+Result<WinogradSchedule> winograd_schedule(const Nest& conv, int outputs, const std::string& text) {
+  const Nest nest = products_nest(conv, outputs);
+  TRY(const ConvSchedule whole, conv_schedule(nest, text, {"co", true}));
+  const auto places = std::find_if(whole.outer.begin(), whole.outer.end(),
+                                   [](const Loop& loop) { return loop.iterator == "y"; });
+  if (places == whole.outer.end() || places->extent != nest.y)
+    return error("y, the {} places of a tile, is one loop outside the reduction", nest.y);
+  WinogradSchedule s;
+  s.blocks = {whole.outer.begin(), places};
+  s.products = {whole.nest, {places, whole.outer.end()}, whole.inner};
+  s.products.nest.loops = s.products.outer;
+  s.products.nest.loops.insert(s.products.nest.loops.end(), whole.inner.begin(), whole.inner.end());
+  int64_t tiles = nest.x, block_channels = 0;
+  s.channels = 1;
+  for (const Loop& loop : s.products.nest.loops) {
+    if (loop.iterator == "n" || loop.iterator == "g")
+      return error("loop {} lies inside y, the places of a tile", loop.name);
+    if (loop.iterator == "co") s.channels *= loop.extent;
+  }
+  int64_t parts_of_x = 0, parts_of_co = 0;
+  for (const Loop& loop : s.blocks) {
+    if (loop.iterator == "x") {
+      ++parts_of_x;
+      tiles = loop.stride;
+    } else if (loop.iterator == "co") {
+      ++parts_of_co;
+      block_channels = loop.stride;
+    }
+  }
+  if (parts_of_x > 1 || parts_of_co > 1)
+    return error("{} is split more than once outside y", parts_of_x > 1 ? "x" : "co");
+  if (parts_of_co > 0 && block_channels != s.channels)
+    return error("a block of {} channels is not made of whole tiles of {}", block_channels,
+                 s.products.tile("co"));
+  const int64_t tile_columns = divide_up(conv.x, outputs), tile_rows = divide_up(conv.y, outputs);
+  if (tiles >= tile_columns && tiles % tile_columns != 0)
+    return error("a block of {} tiles is not made of whole rows of {}", tiles, tile_columns);
+  s.columns = std::min(tiles, tile_columns);
+  s.rows = tiles / s.columns;
+  s.strips = divide_up(tile_columns, s.columns);
+  s.bands = divide_up(tile_rows, s.rows);
+  return s;
+}
+
+// Weights in the order in which they are read: (co of a register tile, ci, register tile of a
+// block, place, block, g).
+std::vector<PackedConstant> pack_winograd(const Conv& conv, const WinogradSchedule& schedule,
+                                          int outputs) {
+  const WinogradTransforms t = winograd_transforms(outputs, 3);
+  const Shape& shape = conv.weight->shape;
+  const int64_t groups = conv.groups, co = shape[0] / groups, ci = shape[1];
+  const int64_t tile = schedule.products.tile("co"), tiles = schedule.channels / tile;
+  const int64_t blocks = divide_up(co, schedule.channels);
+  const int64_t side = t.products(), places = side * side;
+  std::vector<PackedConstant> packed =
+      pack_channel_constants(conv, groups, co, blocks * schedule.channels);
+  PackedConstant weight;
+  for (const int64_t extent : {tile, ci, tiles, places, blocks, groups})
+    weight.extents.push_back(narrow(extent));
+  if (!conv.weight->abstract()) {
+    weight.data.assign(groups * blocks * places * tiles * ci * tile, 0.0f);
+    std::vector<double> rows(side * 3);
+    for (int64_t g = 0; g < groups; ++g)
+      for (int64_t c = 0; c < co; ++c)
+        for (int64_t i = 0; i < ci; ++i) {
+          const float* taps = &conv.weight->data[((g * co + c) * ci + i) * 9];
+          // G g, then (G g) G^T.
+          for (int64_t p = 0; p < side; ++p)
+            for (int64_t kx = 0; kx < 3; ++kx) {
+              rows[p * 3 + kx] = 0;
+              for (int64_t ky = 0; ky < 3; ++ky)
+                rows[p * 3 + kx] += t.weight[p][ky] * taps[ky * 3 + kx];
+            }
+          for (int64_t p = 0; p < side; ++p)
+            for (int64_t q = 0; q < side; ++q) {
+              double value = 0;
+              for (int64_t kx = 0; kx < 3; ++kx) value += rows[p * 3 + kx] * t.weight[q][kx];
+              const int64_t block = g * blocks + c / schedule.channels;
+              const int64_t at =
+                  (block * places + p * side + q) * tiles + c % schedule.channels / tile;
+              weight.data[(at * ci + i) * tile + c % tile] = static_cast<float>(value);
+            }
+        }
+  }
+  packed.insert(packed.begin(), std::move(weight));
+  return packed;
+}
+
+// --- Funcs ---
+
+// sum_k coefficients[k] value(k), over the k of one parity (or all: -1).
+Expr weighted_sum(const std::vector<double>& coefficients, int parity,
+                  const std::function<Expr(int)>& value) {
+  Expr sum;
+  for (int k = 0; k < static_cast<int>(coefficients.size()); ++k) {
+    const auto coefficient = static_cast<float>(coefficients[k]);
+    if (coefficient == 0 || (parity >= 0 && k % 2 != parity)) continue;
+    const Expr term = coefficient == 1 ? value(k) : coefficient * value(k);
+    sum = sum.defined() ? sum + term : term;
+  }
+  return sum.defined() ? sum : Expr(0.0f);
+}
+
+// Entry `at` of the vector that the input transform makes of value(0), value(1), ...: rows of a
+// point and its negative share their even and odd parts.
+Expr input_transform(const WinogradTransforms& t, const Expr& at,
+                     const std::function<Expr(int)>& value) {
+  const int n = t.products();
+  Expr result = weighted_sum(t.input[n - 1], -1, value);
+  result = select(at == 0, weighted_sum(t.input[0], -1, value), result);
+  for (int p = 1; p + 1 < n - 1; p += 2) {
+    const Expr even = weighted_sum(t.input[p], 0, value), odd = weighted_sum(t.input[p], 1, value);
+    result = select(at == p, even + odd, at == p + 1, even - odd, result);
+  }
+  return result;
+}
+
+// The same for the output transform: columns of a point and its negative share sums and
+// differences.
+Expr output_transform(const WinogradTransforms& t, const Expr& at,
+                      const std::function<Expr(int)>& value) {
+  const int n = t.products();
+  Expr result;
+  for (int i = t.outputs - 1; i >= 0; --i) {
+    Expr sum;
+    const auto add = [&](double coefficient, const Expr& term) {
+      const auto c = static_cast<float>(coefficient);
+      if (c == 0) return;
+      const Expr scaled = c == 1 ? term : c * term;
+      sum = sum.defined() ? sum + scaled : scaled;
+    };
+    add(t.output[i][0], value(0));
+    for (int p = 1; p + 1 < n - 1; p += 2)
+      add(t.output[i][p], i % 2 == 0 ? value(p) + value(p + 1) : value(p) - value(p + 1));
+    add(t.output[i][n - 1], value(n - 1));
+    result = result.defined() ? select(at == i, sum, result) : sum;
+  }
+  return result;
+}
+
+// The Funcs' arguments: channel, group where there are several, tile, image, then others.
+std::vector<Expr> tile_arguments(const Expr& c, const Expr& g, const Expr& tile, const Expr& n,
+                                 const std::vector<Expr>& others) {
+  std::vector<Expr> arguments{c};
+  if (g.defined()) arguments.push_back(g);
+  arguments.push_back(tile);
+  arguments.push_back(n);
+  arguments.insert(arguments.end(), others.begin(), others.end());
+  return arguments;
+}
+
+struct WinogradFuncs {
+  Func taps;         // a prologue's values in a tile; undefined when there is none
+  Func input_rows;   // B^T d
+  Func input;        // V
+  ConvFuncs sums;    // conv: the sums of a register tile, out: M
+  Func output_rows;  // A^T M
+  Func out;
+  std::vector<Halide::Argument> arguments;
+};
+
+const Var k_c("c"), k_g("g"), k_x("x"), k_y("y"), k_n("n"), k_tile("t"), k_place("p"), k_i("i"),
+    k_j("j");
+
+WinogradFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
+                                   const WinogradSchedule& s, int outputs) {
+  const Nest& nest = view.nest;
+  const WinogradTransforms t = winograd_transforms(outputs, 3);
+  const int side = t.products(), columns = narrow(s.columns), rows = narrow(s.rows * s.bands);
+  const bool grouped = nest.groups > 1;
+  const Expr g = grouped ? Expr(k_g) : Expr(), group = grouped ? Expr(k_g) : Expr(0);
+  const auto define = [&](Func& f, const std::vector<Var>& others, const auto& value) {
+    std::vector<Expr> extra(others.begin(), others.end());
+    std::vector<Var> arguments;
+    for (const Expr& e : tile_arguments(k_c, g, k_tile, k_n, extra))
+      arguments.emplace_back(e.as<Halide::Internal::Variable>()->name);
+    f(arguments) = value;
+  };
+  const auto at = [&](const Func& f, const Expr& c, const std::vector<Expr>& others) {
+    return f(tile_arguments(c, g, k_tile, k_n, others));
+  };
+
+  WinogradFuncs funcs;
+  ConvParameters parameters(view, pack_winograd(conv, s, outputs));
+  const Halide::ImageParam weight = parameters.take(), bias = parameters.take();
+  Halide::ImageParam slopes;
+  const bool has_slopes = slope_of(conv.epilogue.activation) != nullptr;
+  if (has_slopes) slopes = parameters.take();
+
+  // The input at place (i, j) of a tile. Tiles that hang over the image's end read its last rim.
+  const Expr row = s.strips == 1 ? k_tile / columns : k_tile / columns % rows;
+  const Expr column =
+      s.strips == 1 ? k_tile % columns : k_tile / (columns * rows) * columns + k_tile % columns;
+  const TensorDescriptor& image = view.inputs[0];
+  const auto coordinate = [&](const Expr& tile, const Expr& place, int64_t tiles, int pad,
+                              int64_t extent, int rim) {
+    const Expr position = tile * outputs + place - pad;
+    const auto last = narrow(extent) - 1 + rim;
+    return tiles * outputs + 1 - pad > last ? min(position, last) : position;
+  };
+  const auto input = [&](const Func* f, const Expr& i, const Expr& j) {
+    const Expr c = grouped ? k_g * narrow(nest.ci) + k_c : Expr(k_c);
+    const Expr x =
+        coordinate(column, i, s.strips * s.columns, conv.pad[1], image.shape[3], image.rim[3]);
+    const Expr y = coordinate(row, j, s.bands * s.rows, conv.pad[0], image.shape[2], image.rim[2]);
+    return f ? (*f)(c, x, y, k_n) : parameters.inputs[0](c, x, y, k_n);
+  };
+  if (!conv.prologue.empty()) {
+    const Func prologue = build_prologue(conv, view, parameters);
+    funcs.taps = Func("taps");
+    define(funcs.taps, {k_i, k_j}, input(&prologue, k_i, k_j));
+  }
+  funcs.input_rows = Func("input_rows");
+  define(funcs.input_rows, {k_i, k_j}, input_transform(t, k_j, [&](int j) {
+           return funcs.taps.defined() ? at(funcs.taps, k_c, {k_i, j}) : input(nullptr, k_i, j);
+         }));
+  funcs.input = Func("transformed");
+  define(funcs.input, {k_place}, input_transform(t, k_place % side, [&](int i) {
+           return at(funcs.input_rows, k_c, {i, k_place / side});
+         }));
+
+  const int tile = narrow(s.products.tile("co")), channels = narrow(s.channels);
+  const RDom r(0, narrow(nest.ci), "r");
+  Func& sums = funcs.sums.conv = Func("sums");
+  Func& products = funcs.sums.out = Func("products");
+  define(sums, {k_place}, 0.0f);
+  sums(tile_arguments(k_c, g, k_tile, k_n, {k_place})) +=
+      weight(k_c % tile, r, k_c / tile % (channels / tile), k_place, k_c / channels, group) *
+      at(funcs.input, r, {k_place});
+  define(products, {k_place}, at(sums, k_c, {k_place}));
+  funcs.sums.out_vars = {{"co", k_c}, {"x", k_tile}, {"y", k_place}, {"n", k_n}};
+  if (grouped) funcs.sums.out_vars.emplace("g", k_g);
+  funcs.sums.conv_vars = funcs.sums.out_vars;
+  funcs.sums.reduction_vars = {{"ci", r.x}};
+
+  funcs.output_rows = Func("output_rows");
+  define(funcs.output_rows, {k_i, k_j},
+         output_transform(t, k_i, [&](int i) { return at(products, k_c, {k_j * side + i}); }));
+  const Expr tx = k_x / outputs, ty = k_y / outputs;
+  const Expr tile_at = s.strips == 1
+                           ? ty * columns + tx
+                           : tx / columns * (columns * rows) + ty * columns + tx % columns;
+  Expr result = output_transform(t, k_y % outputs, [&](int j) {
+    return funcs.output_rows(tile_arguments(k_c, g, tile_at, k_n, {k_x % outputs, j}));
+  });
+  result += channel_entry(bias, k_c, group);
+  if (conv.epilogue.residual)
+    result +=
+        parameters.inputs[1](grouped ? k_g * narrow(nest.co) + k_c : Expr(k_c), k_x, k_y, k_n);
+  const Expr slope = has_slopes ? channel_entry(slopes, k_c, group) : Expr();
+  funcs.out = Func("out");
+  const std::vector<Var> out_arguments =
+      grouped ? std::vector<Var>{k_c, k_g, k_x, k_y, k_n} : std::vector<Var>{k_c, k_x, k_y, k_n};
+  funcs.out(out_arguments) = activate(conv.epilogue.activation, result, slope);
+  bind_output(funcs.out, conv_output_layout(view));
+  funcs.arguments = parameters.arguments();
+  return funcs;
+}
+
+// --- Schedule ---
+
+int64_t vector_lanes(const ConvSchedule& products) {
+  for (const Loop& loop : products.inner)
+    if (loop.kind == Loop::Kind::vectorized) return loop.extent;
+  return 1;
+}
+
+void schedule_winograd(WinogradFuncs& funcs, const Nest& nest, const WinogradSchedule& s,
+                       int outputs, const Halide::Target& target) {
+  const int side = outputs + 2, lanes = narrow(vector_lanes(s.products));
+  // The output: its loops outside, in the order of the blocks, then the tiles of a block, its
+  // channels, and the outputs of a tile.
+  const Var tx("tx"), ty("ty"), xi("xi"), yi("yi"), txo("txo"), tyo("tyo"), block("block"),
+      co("co"), ci("ci"), vector("vector"), lane("lane");
+  const TailStrategy guard = TailStrategy::GuardWithIf;
+  Func& out = funcs.out;
+  out.split(k_x, tx, xi, outputs, guard).split(k_y, ty, yi, outputs, guard);
+  std::map<std::string, Var> block_vars{{"n", k_n}};
+  if (nest.groups > 1) block_vars.emplace("g", k_g);
+  if (s.strips > 1) out.split(tx, txo, tx, narrow(s.columns), guard);
+  if (s.bands > 1) out.split(ty, tyo, ty, narrow(s.rows), guard);
+  if (s.strips > 1 && s.bands > 1) out.fuse(tyo, txo, block);
+  if (s.strips > 1 || s.bands > 1)
+    block_vars.emplace("x", s.bands == 1 ? txo : s.strips == 1 ? tyo : block);
+  Var channel = k_c;
+  if (s.channels < nest.co) {
+    out.split(k_c, co, ci, narrow(s.channels), guard);
+    block_vars.emplace("co", co);
+    channel = ci;
+  }
+  out.split(channel, vector, lane, lanes, guard).vectorize(lane);
+  std::vector<Halide::VarOrRVar> order{lane, xi, yi, vector, tx, ty};
+  for (auto loop = s.blocks.rbegin(); loop != s.blocks.rend(); ++loop)
+    if (const auto var = block_vars.find(loop->iterator); var != block_vars.end())
+      order.emplace_back(var->second);
+  out.reorder(order).unroll(xi).unroll(yi);
+
+  // Where each part is computed.
+  Var input_level = k_n, products_level = k_n;
+  bool shared = false;  // among threads: the inputs are transformed outside a parallel loop
+  for (const Loop& loop : s.blocks) {
+    const auto var = block_vars.find(loop.iterator);
+    if (var == block_vars.end()) continue;
+    if (loop.kind == Loop::Kind::parallel) out.parallel(var->second);
+    products_level = var->second;
+    if (loop.iterator == "co") {
+      shared = loop.kind == Loop::Kind::parallel;
+    } else {
+      input_level = var->second;
+      shared = false;
+    }
+  }
+
+  const int tiles = narrow(s.columns * s.rows);
+  int input_lanes = target.natural_vector_size<float>();
+  while (input_lanes > nest.ci) input_lanes /= 2;
+  funcs.input.compute_at(out, input_level)
+      .store_in(Halide::MemoryType::Register)
+      .bound(k_place, 0, side * side)
+      .bound_extent(k_tile, tiles)
+      .bound_extent(k_c, narrow(nest.ci))
+      .split(k_c, vector, lane, input_lanes, TailStrategy::ShiftInwards)
+      .reorder(lane, k_place, vector, k_tile)
+      .vectorize(lane)
+      .unroll(k_place);
+  if (shared) funcs.input.parallel(k_tile);
+  for (Func* f : {&funcs.taps, &funcs.input_rows}) {
+    if (!f->defined()) continue;
+    f->compute_at(funcs.input, vector)
+        .vectorize(k_c, input_lanes, TailStrategy::RoundUp)
+        .unroll(k_i)
+        .unroll(k_j);
+  }
+
+  funcs.sums.out.compute_at(out, products_level)
+      .store_in(Halide::MemoryType::Register)
+      .bound(k_place, 0, side * side)
+      .bound_extent(k_tile, tiles)
+      .bound_extent(k_c, narrow(s.channels));
+  schedule_conv(funcs.sums, s.products, target);
+  funcs.output_rows.compute_at(out, vector)
+      .vectorize(k_c, lanes, TailStrategy::RoundUp)
+      .unroll(k_i)
+      .unroll(k_j);
+}
+
+Result<LoweredKernel> lower_winograd(const KernelSpec& spec, const WinogradSchedule& schedule,
+                                     int outputs) {
+  const Halide::Target target = halide_target(spec.target);
+  const ConvView view = conv_view(spec);
+  WinogradFuncs funcs = build_winograd_funcs(std::get<Conv>(spec.op), view, schedule, outputs);
+  schedule_winograd(funcs, view.nest, schedule, outputs, target);
+  return LoweredKernel{funcs.arguments, funcs.out, target};
+}
+
+template <int Outputs>
+struct Winograd {
+  static Result<WinogradSchedule> schedule_of(const KernelSpec& spec) {
+    return winograd_schedule(conv_view(spec).nest, Outputs, spec.schedule);
+  }
+
+  static bool applies(const KernelSpec& spec, std::string* reason) {
+    if (!takes_conv(spec, reason)) return false;
+    const auto& conv = std::get<Conv>(spec.op);
+    const Shape& weight = conv.weight->shape;
+    if (weight[2] != 3 || weight[3] != 3)
+      *reason = fmt::format("the kernel is {}x{}, not 3x3", weight[2], weight[3]);
+    else if (conv.stride != Extent2{1, 1})
+      *reason = fmt::format("the stride is {}x{}, not 1x1", conv.stride[0], conv.stride[1]);
+    else if (conv.dilation != Extent2{1, 1})
+      *reason = fmt::format("the dilation is {}x{}, not 1x1", conv.dilation[0], conv.dilation[1]);
+    else
+      return true;
+    return false;
+  }
+
+  static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
+    const Nest nest = conv_view(spec).nest;
+    return winograd_schedules(products_nest(nest, Outputs), divide_up(nest.x, Outputs),
+                              machine_of(spec.target));
+  }
+
+  static std::vector<std::string> schedules(const KernelSpec& spec) {
+    return steps_of(costed(spec));
+  }
+  static CostedSchedule best_guess(const KernelSpec& spec) { return costed(spec).front(); }
+
+  static std::vector<PackedConstant> pack(const KernelSpec& spec, const Op& op) {
+    const Result<WinogradSchedule> schedule = schedule_of(spec);
+    EMULSION_CHECK(schedule.ok());  // completed specs only
+    return pack_winograd(std::get<Conv>(op), *schedule, Outputs);
+  }
+
+  static Status check_schedule(const KernelSpec& spec) {
+    TRY_OK(schedule_of(spec));
+    return ok();
+  }
+
+  static Result<LoweredKernel> lower(const KernelSpec& spec) {
+    TRY(const WinogradSchedule schedule, schedule_of(spec));
+    return lower_winograd(spec, schedule, Outputs);
+  }
+
+  static AlgorithmRow row(const char* name, const char* sentence, double error_bound) {
+    return {
+        {name, sentence, applies, best_guess, schedules, pack, error_bound}, lower, check_schedule};
+  }
+};
+
+}  // namespace
+
+AlgorithmRow winograd2_row() {
+  return Winograd<2>::row("winograd2", "3x3, stride 1: F(2x2, 3x3), 4 products for 9", 1e-5);
+}
+
+AlgorithmRow winograd4_row() {
+  return Winograd<4>::row("winograd4", "3x3, stride 1: F(4x4, 3x3), 36 products for 144", 1e-4);
+}
+
+AlgorithmRow winograd6_row() {
+  return Winograd<6>::row("winograd6", "3x3, stride 1: F(6x6, 3x3), 64 products for 324", 1e-3);
+}
+
+}  // namespace emulsion

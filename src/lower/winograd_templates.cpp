@@ -1,0 +1,145 @@
+#include <algorithm>
+#include <map>
+
+#include "lower/conv_templates.h"
+
+namespace emulsion {
+
+std::string winograd_steps(const Nest& nest, const WinogradTile& tile) {
+  StepText steps;
+  const bool tiles_split = tile.tiles < nest.x, channels_split = tile.channels < nest.co;
+  // From n g co y x ci: blocks of tiles and channels outside y, the rest of both within.
+  std::string x = "x", co = "co";
+  if (tiles_split) {
+    steps.add("split x {}", tile.tiles);
+    x = "xi";
+  }
+  if (channels_split) {
+    steps.add("split co {}", tile.channels);
+    co = "coi";
+  }
+  if (tiles_split) steps.add("interchange co x");
+  if (!tiles_split && !channels_split) steps.add("interchange co y");
+  if (channels_split) steps.add("interchange coi {}", tiles_split ? "co" : "y");
+  // Channels inside tiles: an input is loaded once and needs no register after its vectors of
+  // channels.
+  if (tile.x > 1) steps.add("tile {} {}", x, tile.x);
+  steps.add("tile {} {}", co, tile.lanes * tile.vectors);
+  if (tile.lanes > 1) steps.add("vectorize {}i {}", co, tile.lanes);
+  if (tile.vectors > 1) steps.add("unroll {}i", co);
+  if (tile.x > 1) steps.add("unroll {}i", x);
+  if (nest.multiplies() >= k_parallel_multiplies) {
+    if (tiles_split && nest.x > tile.tiles)
+      steps.add("parallel x");
+    else if (channels_split)
+      steps.add("parallel co");
+  }
+  return steps.text();
+}
+
+namespace {
+
+constexpr size_t k_most_schedules = 24;
+// Scratch of a block lies on the stack.
+constexpr int64_t k_most_scratch_bytes = 1 << 20;
+
+int64_t divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+int64_t padded_channels(const WinogradTile& tile) {
+  const int64_t vector_tile = int64_t{tile.lanes} * tile.vectors;
+  return divide_up(tile.channels, vector_tile) * vector_tile;
+}
+
+int64_t scratch_bytes(const Nest& nest, const WinogradTile& tile) {
+  return 4 * nest.y * tile.tiles * (nest.ci + padded_channels(tile));
+}
+
+// Expected cycles on a core with two FMAs and two loads a cycle, but for a common factor (see
+// conv_templates.cpp for the matrix product's part).
+double expected_cycles(const Nest& nest, const WinogradTile& tile, const Machine& machine) {
+  constexpr double k_least_sums = 10, k_loads = 1.8;
+  constexpr double k_near = 24;  // bytes a cycle from the second level cache
+  // Cycles of a transform, a vector of channels at a place; more where scratch lies in the second
+  // level cache, and more again where streamed weights drive it from there.
+  constexpr double k_input = 5, k_output = 5, k_beyond_l1 = 3, k_driven_out = 12;
+  constexpr double k_line = 2.5;  // cycles to load a line of transformed inputs from there
+  const double sums = tile.vectors * tile.x, loads = tile.vectors + tile.x;
+  const double step = 0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads);
+  const double bytes = 4.0 * tile.vectors * tile.lanes;
+  const auto channels = static_cast<double>(nest.ci);
+  const int64_t blocks_of_channels = divide_up(nest.co, tile.channels);
+  const auto blocks = static_cast<double>(divide_up(nest.x, tile.tiles));
+  const auto channel_tiles = static_cast<double>(
+      blocks_of_channels * (padded_channels(tile) / (int64_t{tile.lanes} * tile.vectors)));
+  const auto places = static_cast<double>(nest.y);
+  // Each register tile's weights are read from afar for the first tile of a block, then from near.
+  const double weight_bytes = 4.0 * places * channels * static_cast<double>(nest.co);
+  const auto passes = static_cast<double>(divide_up(tile.tiles, tile.x));
+  const double tile_weights = bytes * channels;
+  const double again =
+      tile_weights > static_cast<double>(machine.l1_bytes) ? std::max(step, bytes / k_near) : step;
+  const double far = streamed_step(step, bytes, false), near = std::max(step, bytes / k_near);
+  const bool resident = weight_bytes < 0.7 * static_cast<double>(machine.l2_bytes);
+  const double first = far + (blocks - 1) * (resident ? near : far);
+  // A place's transformed inputs come from afar once a block of channels, or for each register tile
+  // where they do not stay near.
+  const double slab_lines = static_cast<double>(tile.tiles * nest.ci) / 16;
+  const bool slab_stays = tile.tiles * nest.ci * 4 <= machine.l1_bytes;
+  const double slab_loads = slab_stays ? static_cast<double>(blocks_of_channels) : channel_tiles;
+  const double products =
+      places * (channel_tiles * (channels * (first + blocks * (passes - 1) * again) +
+                                 blocks * passes * 2 * sums) +
+                blocks * slab_loads * slab_lines * k_line);
+  const int64_t product_bytes = 4 * nest.y * tile.tiles * padded_channels(tile);
+  const double place_cycles =
+      (scratch_bytes(nest, tile) > machine.l1_bytes ? k_beyond_l1 : 0) +
+      (!resident && product_bytes > machine.l2_bytes / 6 ? k_driven_out : 0);
+  const auto tiles = blocks * static_cast<double>(tile.tiles);
+  const double input = tiles * places * (k_input + place_cycles) *
+                       static_cast<double>(divide_up(nest.ci, machine.vector));
+  const double output = tiles * places * (k_output + place_cycles) *
+                        static_cast<double>(divide_up(nest.co, tile.lanes));
+  return static_cast<double>(nest.n * nest.groups) * (products + input + output);
+}
+
+}  // namespace
+
+std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns,
+                                               const Machine& machine) {
+  const int64_t rows = nest.x / columns;
+  std::vector<int64_t> blocks;
+  for (int64_t r = 1; r <= rows; ++r)
+    if (divide_up(rows, r) * r * 8 <= rows * 9) blocks.push_back(r * columns);
+  for (int64_t c = columns / 2; c >= 4; c /= 2) blocks.push_back(c);
+  const int lanes = lanes_for(nest.co, machine.vector);
+  std::vector<std::pair<double, WinogradTile>> scored;
+  for (const int64_t tiles : blocks)
+    for (int vectors = 1; vectors <= std::min<int64_t>(4, divide_up(nest.co, lanes)); ++vectors)
+      for (int x = 1; x <= std::min<int64_t>(tiles, machine.registers); ++x) {
+        if (vectors * x + vectors + 1 > machine.registers) continue;
+        if (tiles < nest.x && tiles % x != 0) continue;
+        const int64_t vector_tile = int64_t{lanes} * vectors;
+        for (const int64_t factor : {1, 2, 4, 8, 0}) {
+          const int64_t channels = factor == 0 ? nest.co : factor * vector_tile;
+          if (factor != 0 && channels >= nest.co) continue;
+          const WinogradTile tile{tiles, channels, lanes, vectors, x};
+          if (scratch_bytes(nest, tile) > k_most_scratch_bytes) continue;
+          scored.push_back({expected_cycles(nest, tile, machine), tile});
+        }
+      }
+  std::stable_sort(scored.begin(), scored.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  // Tiles of one block size, or of one register tile, do not fill the list.
+  std::vector<CostedSchedule> schedules;
+  std::map<std::pair<int64_t, int64_t>, int> of_block;
+  for (const auto& [cycles, tile] : scored) {
+    if (schedules.size() >= k_most_schedules || ++of_block[{tile.tiles, tile.channels}] > 4)
+      continue;
+    schedules.push_back({cycles, winograd_steps(nest, tile)});
+  }
+  return schedules;
+}
+
+}  // namespace emulsion

@@ -1,0 +1,52 @@
+// Winograd's transforms compute a filter exactly, whatever its taps and inputs.
+#include "lower/winograd.h"
+
+#include <gtest/gtest.h>
+
+#include "base/random.h"
+
+namespace emulsion {
+namespace {
+
+class WinogradTransformsOf : public testing::TestWithParam<std::pair<int, int>> {};
+
+TEST_P(WinogradTransformsOf, ComputeTheFilter) {
+  const auto [outputs, taps] = GetParam();
+  const WinogradTransforms t = winograd_transforms(outputs, taps);
+  const int n = t.products();
+  const RandomStream random(1, "winograd_test");
+  std::vector<double> inputs, filter;
+  for (int i = 0; i < n; ++i) inputs.push_back(random.uniform(i, -1, 1));
+  for (int k = 0; k < taps; ++k) filter.push_back(random.uniform(n + k, -1, 1));
+  std::vector<double> products;
+  for (int p = 0; p < n; ++p) {
+    double input = 0, weight = 0;
+    for (int i = 0; i < n; ++i) input += t.input[p][i] * inputs[i];
+    for (int k = 0; k < taps; ++k) weight += t.weight[p][k] * filter[k];
+    products.push_back(input * weight);
+  }
+  for (int i = 0; i < outputs; ++i) {
+    double filtered = 0, transformed = 0;
+    for (int k = 0; k < taps; ++k) filtered += filter[k] * inputs[i + k];
+    for (int p = 0; p < n; ++p) transformed += t.output[i][p] * products[p];
+    EXPECT_NEAR(transformed, filtered, 1e-11) << "output " << i;
+  }
+}
+
+TEST_P(WinogradTransformsOf, PairPointsWithTheirNegatives) {
+  const auto [outputs, taps] = GetParam();
+  const WinogradTransforms t = winograd_transforms(outputs, taps);
+  for (int p = 1; p + 2 < t.products(); p += 2) {
+    for (int k = 0; k < t.products(); ++k)
+      EXPECT_EQ(t.input[p + 1][k], (k % 2 == 0 ? 1 : -1) * t.input[p][k]);
+    for (int i = 0; i < outputs; ++i)
+      EXPECT_EQ(t.output[i][p + 1], (i % 2 == 0 ? 1 : -1) * t.output[i][p]);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, WinogradTransformsOf,
+                         testing::Values(std::pair{2, 3}, std::pair{4, 3}, std::pair{6, 3},
+                                         std::pair{2, 5}, std::pair{4, 5}));
+
+}  // namespace
+}  // namespace emulsion
