@@ -20,7 +20,8 @@ TEST(SimplifyPass, HoistOverResizes) {
         SMALL "%2 = activation act=relu <- %1 : 1x4x4x8\n"
               "%3 = " REPEAT " <- %2" S "output %3"},
        {"not where the rows are read as they are too",
-        SMALL "%2 = " REPEAT " <- %1" S "%3 = activation act=relu <- %2" S "output %2 %3", nullptr},
+        SMALL "%2 = " REPEAT " <- %1" S "%3 = activation act=relu <- %2" S "output %2\noutput %3",
+        nullptr},
        {"not where fewer are left",
         X "%1 = " CONV1x1 " <- %0" S
           "%2 = resize rows=0,4 columns=0,1,2,3,4,5,6,7 <- %1 : 1x4x2x8\n"
