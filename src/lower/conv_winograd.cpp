@@ -60,6 +60,8 @@ struct WinogradSchedule {
 Result<WinogradSchedule> winograd_schedule(const Nest& conv, int outputs, const std::string& text) {
   const Nest nest = products_nest(conv, outputs);
   TRY(const ConvSchedule whole, conv_schedule(nest, text, {"co", true}));
+  for (const Loop& loop : whole.outer)
+    if (!loop.fused.empty()) return error("Winograd does not fuse loops ({})", loop.name);
   const auto places = std::find_if(whole.outer.begin(), whole.outer.end(),
                                    [](const Loop& loop) { return loop.iterator == "y"; });
   if (places == whole.outer.end() || places->extent != nest.y)
