@@ -25,7 +25,7 @@ constexpr const char* k_header =
 //
 // Tensors are dense arrays of float in ONNX's order (images: N C H W). Inputs must not overlap outputs.
 // Functions that return int return 0 when they did what they say; else @N@_last_error says what is wrong.
-// Nothing is allocated by a run. A context serves one thread at a time; use one context a thread.
+// Nothing is allocated by a run; it uses up to 2 MB of the calling thread's stack. A context serves one thread at a time; use one context a thread.
 // C names of tensors: every character of the ONNX name outside [A-Za-z0-9_] is '_', a leading digit gets a '_' in front;
 // a name that is taken already gets _2, _3, ... behind.
 #ifndef EMULSION_@N@_H

@@ -56,6 +56,8 @@ struct WinogradTile {
   int lanes = 1, vectors = 1, x = 1;
   WinogradThreads threads = WinogradThreads::nothing;
 };
+// Scratch of a block lies on the stack, in bytes at most.
+inline constexpr int64_t k_most_winograd_scratch = 1 << 20;
 std::string winograd_steps(const Nest& products, const WinogradTile& tile);
 // For the nest of products (y: the places of a tile, x: tiles), of images `columns` tiles wide, on
 // so many threads.

@@ -96,6 +96,10 @@ Result<WinogradSchedule> winograd_schedule(const Nest& conv, int outputs, const 
   const int64_t tile_columns = divide_up(conv.x, outputs), tile_rows = divide_up(conv.y, outputs);
   if (tiles >= tile_columns && tiles % tile_columns != 0)
     return error("a block of {} tiles is not made of whole rows of {}", tiles, tile_columns);
+  if (const int64_t bytes = 4 * nest.y * tiles * (nest.ci + s.channels);
+      bytes > k_most_winograd_scratch)
+    return error("a block of {} tiles and {} channels needs {} bytes of scratch ({} at most)",
+                 tiles, s.channels, bytes, k_most_winograd_scratch);
   s.columns = std::min(tiles, tile_columns);
   s.rows = tiles / s.columns;
   s.strips = divide_up(tile_columns, s.columns);
@@ -424,9 +428,19 @@ struct Winograd {
       *reason = fmt::format("the stride is {}x{}, not 1x1", conv.stride[0], conv.stride[1]);
     else if (conv.dilation != Extent2{1, 1})
       *reason = fmt::format("the dilation is {}x{}, not 1x1", conv.dilation[0], conv.dilation[1]);
+    else if (const int64_t bytes = scratch_of_a_tile(spec); bytes > k_most_winograd_scratch)
+      *reason = fmt::format("one tile needs {} bytes of scratch ({} at most)", bytes,
+                            k_most_winograd_scratch);
     else
       return true;
     return false;
+  }
+
+  // Of one tile and one vector of output channels.
+  static int64_t scratch_of_a_tile(const KernelSpec& spec) {
+    constexpr int64_t k_places = (Outputs + 2) * (Outputs + 2);
+    const auto& conv = std::get<Conv>(spec.op);
+    return 4 * k_places * (conv.weight->shape[1] + machine_of(spec.target).vector);
   }
 
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {

@@ -36,8 +36,6 @@ std::string winograd_steps(const Nest& nest, const WinogradTile& tile) {
 namespace {
 
 constexpr size_t k_most_schedules = 24;
-// Scratch of a block lies on the stack.
-constexpr int64_t k_most_scratch_bytes = 1 << 20;
 
 int64_t divide_up(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -131,7 +129,7 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns
   std::vector<int64_t> blocks;
   for (int64_t r = 1; r <= rows; ++r)
     if (divide_up(rows, r) * r * 8 <= rows * 9) blocks.push_back(r * columns);
-  for (int64_t c = columns / 2; c >= 4; c /= 2) blocks.push_back(c);
+  for (int64_t c = columns / 2; c >= 1; c /= 2) blocks.push_back(c);
   const int lanes = lanes_for(nest.co, machine.vector);
   std::vector<std::pair<double, WinogradTile>> scored;
   for (const int64_t tiles : blocks)
@@ -147,7 +145,7 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns
                                                   : factor * vector_tile;
           if (factor != 0 && channels >= nest.co) continue;
           WinogradTile tile{tiles, channels, lanes, vectors, x, WinogradThreads::nothing};
-          if (scratch_bytes(nest, tile) > k_most_scratch_bytes) continue;
+          if (scratch_bytes(nest, tile) > k_most_winograd_scratch) continue;
           const bool pays = nest.multiplies() >= k_parallel_multiplies;
           if (pays && tiles < nest.x) tile.threads = WinogradThreads::tiles;
           scored.emplace_back(expected_cycles(nest, tile, machine, threads), tile);
