@@ -6,7 +6,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* k_format = "emulsion-state-1";
+constexpr const char* k_format = "emulsion-state-2";
 
 json to_json(const Verdict& verdict) {
   return {{"rule", legality_name(verdict.rule)},
@@ -15,6 +15,55 @@ json to_json(const Verdict& verdict) {
           {"standard_error", verdict.standard_error},
           {"flip_probability", verdict.flip_probability},
           {"log_scores", verdict.log_scores}};
+}
+
+json to_json(const Screening& screening) {
+  return {{"passes", screening.passes},
+          {"log_ratio", screening.log_ratio},
+          {"standard_error", screening.standard_error},
+          {"flip_probability", screening.flip_probability},
+          {"at_least", screening.at_least},
+          {"log_scores", screening.log_scores}};
+}
+
+Screening parse_screening(const json& line) {
+  return {line.at("passes"),         line.at("log_ratio"),
+          line.at("standard_error"), line.at("flip_probability"),
+          line.at("at_least"),       line.at("log_scores").get<std::vector<double>>()};
+}
+
+// A score is [value, without the first block, ...].
+json to_json(const InheritTable& table) {
+  json scores = json::array();
+  for (const auto& [conv, row] : table.scores) {
+    json values = json::array();
+    for (const InheritScore& score : row) {
+      json numbers = {score.value};
+      for (const double without : score.without_block) numbers.push_back(without);
+      values.push_back(std::move(numbers));
+    }
+    scores.push_back({{"conv", conv}, {"scores", std::move(values)}});
+  }
+  return {
+      {"energy", table.energy}, {"mean_loss", table.mean_loss},       {"accuracy", table.accuracy},
+      {"images", table.images}, {"labels_drawn", table.labels_drawn}, {"table", std::move(scores)}};
+}
+
+InheritTable parse_inherit(const json& line) {
+  InheritTable table;
+  for (const json& row : line.at("table")) {
+    std::vector<InheritScore>& scores = table.scores[row.at("conv")];
+    for (const json& numbers : row.at("scores")) {
+      const auto all = numbers.get<std::vector<double>>();
+      scores.push_back({all.at(0), {all.begin() + 1, all.end()}});
+    }
+  }
+  table.energy = line.at("energy");
+  table.mean_loss = line.at("mean_loss");
+  table.accuracy = line.at("accuracy");
+  table.images = line.at("images");
+  table.labels_drawn = line.at("labels_drawn");
+  return table;
 }
 
 Result<Verdict> parse_verdict(const json& line) {
@@ -54,6 +103,10 @@ Result<ExplorationState> ExplorationState::open(const std::filesystem::path& pat
         }
       } else if (line.contains("seed")) {
         state.reference_[line.at("seed")] = line.at("log_score");
+      } else if (line.contains("inherit")) {
+        state.inherit_ = parse_inherit(line.at("inherit"));
+      } else if (line.contains("screening")) {
+        state.screenings_[line.at("configuration")] = parse_screening(line.at("screening"));
       } else {
         TRY(state.verdicts_[line.at("configuration")], parse_verdict(line.at("verdict")));
       }
@@ -69,8 +122,20 @@ Status ExplorationState::add_reference(int seed, double log_score) {
   return file_.append({{"seed", seed}, {"log_score", log_score}});
 }
 
-Status ExplorationState::add_verdict(int configuration, const Verdict& verdict) {
+Status ExplorationState::add_verdict(const std::string& configuration, const Verdict& verdict) {
+  verdicts_[configuration] = verdict;
   return file_.append({{"configuration", configuration}, {"verdict", to_json(verdict)}});
+}
+
+Status ExplorationState::add_inherit(const InheritTable& table) {
+  inherit_ = table;
+  return file_.append({{"inherit", to_json(table)}});
+}
+
+Status ExplorationState::add_screening(const std::string& configuration,
+                                       const Screening& screening) {
+  screenings_[configuration] = screening;
+  return file_.append({{"configuration", configuration}, {"screening", to_json(screening)}});
 }
 
 }  // namespace emulsion

@@ -39,9 +39,10 @@ Result<Records> Records::open(const std::filesystem::path& path, int threads) {
                                                line.at("cold_min_ms"), line.at("cold_median_ms"),
                                                line.at("calls")};
       } else {
-        records.networks_[line.at("network")] = {line.at("min_ms"), line.at("median_ms"),
-                                                 line.at("original_min_ms"),
-                                                 line.at("original_median_ms")};
+        records.networks_[line.at("network")] = {
+            line.at("min_ms"),          line.at("median_ms"),
+            line.at("original_min_ms"), line.at("original_median_ms"),
+            line.at("parts_ms"),        line.at("kernels_ms")};
       }
     } catch (const json::exception&) {
       return error("{}: line {} is not a record; see docs/formats.md", path.string(), number);
@@ -80,7 +81,9 @@ Status Records::add(const std::string& key, const NetworkRecord& record) {
                        {"min_ms", record.min_ms},
                        {"median_ms", record.median_ms},
                        {"original_min_ms", record.original_min_ms},
-                       {"original_median_ms", record.original_median_ms}});
+                       {"original_median_ms", record.original_median_ms},
+                       {"parts_ms", record.parts_ms},
+                       {"kernels_ms", record.kernels_ms}});
 }
 
 }  // namespace emulsion

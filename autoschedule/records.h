@@ -11,10 +11,12 @@
 
 namespace emulsion {
 
-// A network timed in turns with the original that it was made from.
+// A network timed in turns with the original that it was made from, and then call by call.
 struct NetworkRecord {
   double min_ms = 0, median_ms = 0;
   double original_min_ms = 0, original_median_ms = 0;
+  double parts_ms = 0;                       // of all its calls, each at its least
+  std::map<std::string, double> kernels_ms;  // by kernel: mean over its calls, each at its least
 };
 
 class Records {

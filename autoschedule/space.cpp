@@ -5,6 +5,7 @@
 #include <optional>
 #include <regex>
 
+#include "base/hash.h"
 #include "base/random.h"
 #include "nest/rewrite.h"
 
@@ -26,13 +27,15 @@ bool too_many_groups(const Steps& steps) {
   });
 }
 
-std::vector<SlotChoice> choices_of(const Network& network, int layer) {
+std::vector<SlotChoice> choices_of(const Network& network, int layer,
+                                   const std::optional<std::regex>& wanted) {
   const Conv& conv = std::get<Conv>(network.layers[layer].op);
   const Shape& input = network.shape(network.layers[layer].inputs[0]);
   const Nest nest = conv_nest(conv, input);
   std::vector<SlotChoice> choices = {{{}, nest.multiplies()}};
   for (Steps& steps : rewrites_of(conv, input)) {
     if (too_many_groups(steps)) continue;
+    if (wanted && !std::regex_search(to_text(steps), *wanted)) continue;
     const auto cost = rewrite_cost(conv, input, steps);
     EMULSION_CHECK(cost.ok());
     choices.push_back({std::move(steps), cost->multiplies});
@@ -45,9 +48,11 @@ std::vector<SlotChoice> choices_of(const Network& network, int layer) {
 }  // namespace
 
 Result<SearchSpace> search_space(const Network& network, const std::string& slots_regex,
-                                 const std::string& freeze_regex) {
+                                 const std::string& freeze_regex,
+                                 const std::string& rewrites_regex) {
   TRY(const auto wanted, parse_regex(slots_regex, "--slots"));
   TRY(const auto frozen, parse_regex(freeze_regex, "--freeze"));
+  TRY(const auto steps, parse_regex(rewrites_regex, "--rewrites"));
   const std::vector<int> convs = conv_layers(network);
   const std::vector<int> usual = slots(network);
   SearchSpace space;
@@ -57,7 +62,7 @@ Result<SearchSpace> search_space(const Network& network, const std::string& slot
     const bool is_slot = wanted ? std::regex_search(name, *wanted)
                                 : std::binary_search(usual.begin(), usual.end(), position);
     if (!is_slot || (frozen && std::regex_search(name, *frozen))) continue;
-    std::vector<SlotChoice> choices = choices_of(network, convs[position]);
+    std::vector<SlotChoice> choices = choices_of(network, convs[position], steps);
     if (choices.size() > 1) space.slots.push_back({position, name, std::move(choices)});
   }
   return space;
@@ -103,6 +108,14 @@ int64_t multiplies(const SearchSpace& space, const Configuration& configuration)
     result += choices[configuration[i]].multiplies - choices[0].multiplies;
   }
   return result;
+}
+
+std::string configuration_key(const SearchSpace& space, const Configuration& configuration) {
+  std::string text;
+  for (const auto& [conv, steps] : rewrites(space, configuration)) {
+    text += fmt::format("{}: {}\n", conv, to_text(steps));
+  }
+  return hash_text(text);
 }
 
 }  // namespace emulsion

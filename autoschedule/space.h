@@ -30,10 +30,10 @@ struct SearchSpace {
 // slots: a regular expression; convs whose names it matches are the slots, whatever would exclude
 // them. freeze: convs whose names it matches are no slots. Empty: FISHER.md's slots, none frozen.
 // More than k_most_groups groups (short of depthwise) are left out: the paper's space stops there
-// too.
+// too. rewrites: only those whose text it matches.
 inline constexpr int k_most_groups = 16;
 Result<SearchSpace> search_space(const Network& network, const std::string& slots,
-                                 const std::string& freeze);
+                                 const std::string& freeze, const std::string& rewrites = "");
 
 // An index into choices for each slot.
 using Configuration = std::vector<int>;
@@ -48,5 +48,8 @@ Network without_weights(Network network);
 
 std::map<int, Steps> rewrites(const SearchSpace& space, const Configuration& configuration);
 int64_t multiplies(const SearchSpace& space, const Configuration& configuration);
+// What tells configurations apart in files: a hash of their rewrites, whatever else is in the
+// space.
+std::string configuration_key(const SearchSpace& space, const Configuration& configuration);
 
 }  // namespace emulsion

@@ -20,6 +20,7 @@ ORDER = [
     ["autoschedule"],
     ["compile"],
     ["report"],
+    ["explore"],
     ["cli"],
 ]
 RANK = {folder: rank for rank, row in enumerate(ORDER) for folder in row}

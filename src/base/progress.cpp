@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace emulsion {
 namespace {
 
@@ -16,22 +18,45 @@ std::string format_seconds(double seconds) {
 }  // namespace
 
 Progress::Progress(std::string title, int64_t total)
-    : title_(std::move(title)), total_(total), visible_(::isatty(2) == 1), start_(Clock::now()) {}
+    : title_(std::move(title)), total_(total), terminal_(::isatty(2) == 1), start_(Clock::now()) {}
 
 Progress::~Progress() {
-  if (visible_ && last_ != Clock::time_point{}) fmt::print(stderr, "\n");
+  if (terminal_ && last_ != Clock::time_point{}) fmt::print(stderr, "\n");
 }
 
 void Progress::update(int64_t done, const std::string& note) {
-  if (!visible_) return;
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto now = Clock::now();
-  if (now - last_ < std::chrono::milliseconds(100) && done != total_) return;
-  last_ = now;
-  draw(done, note);
+  done_ = done;
+  show(done, note);
 }
 
-void Progress::draw(int64_t done, const std::string& note) {
+void Progress::note(const std::string& note) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  show(done_, note);
+}
+
+void Progress::show(int64_t done, const std::string& note) {
+  constexpr auto k_between_lines = std::chrono::seconds(5);
+  constexpr auto k_between_frames = std::chrono::milliseconds(100);
+  const auto now = Clock::now();
+  if (terminal_) {
+    if (now - last_ < k_between_frames && done != total_) return;
+  } else {
+    // Short work is not worth a line.
+    if (now - std::max(last_, start_) < k_between_lines) return;
+  }
+  last_ = now;
+  terminal_ ? draw(done, note) : print_line(done, note);
+}
+
+void Progress::print_line(int64_t done, const std::string& note) const {
+  const double elapsed = std::chrono::duration<double>(last_ - start_).count();
+  fmt::print(stderr, "{} {}{} in {} {}\n", title_, done,
+             total_ > 0 ? fmt::format("/{}", total_) : "", format_seconds(elapsed), note);
+  std::fflush(stderr);
+}
+
+void Progress::draw(int64_t done, const std::string& note) const {
   const double elapsed = std::chrono::duration<double>(last_ - start_).count();
   if (total_ <= 0) {
     fmt::print(stderr, "\r\033[K{} {} in {} {}", title_, done, format_seconds(elapsed), note);

@@ -1,4 +1,4 @@
-// A progress bar on stderr for long work; silent when stderr is not a terminal.
+// A progress bar on stderr for long work; a line every few seconds when stderr is not a terminal.
 #pragma once
 
 #include <chrono>
@@ -18,13 +18,18 @@ class Progress {
 
   // Thread-safe. Redraws ten times a second at most; note is shown behind the bar ("best 3.1x").
   void update(int64_t done, const std::string& note = "");
+  // The same count with another note.
+  void note(const std::string& note);
 
  private:
-  void draw(int64_t done, const std::string& note);
+  void show(int64_t done, const std::string& note);
+  void draw(int64_t done, const std::string& note) const;
+  void print_line(int64_t done, const std::string& note) const;
 
   std::string title_;
   int64_t total_;
-  bool visible_;
+  bool terminal_;
+  int64_t done_ = 0;
   std::mutex mutex_;
   std::chrono::steady_clock::time_point start_, last_{};
 };

@@ -26,12 +26,12 @@ TEST_F(ExplorationStateTest, IsReadBackBitForBit) {
     auto state = ExplorationState::open(path_, identity_);
     ASSERT_TRUE(state.ok());
     ASSERT_TRUE(state->add_reference(4, 1.0 / 7).ok());
-    ASSERT_TRUE(state->add_verdict(12, verdict).ok());
+    ASSERT_TRUE(state->add_verdict("twelve", verdict).ok());
   }
   const auto state = ExplorationState::open(path_, identity_);
   ASSERT_TRUE(state.ok()) << state.error().message;
   EXPECT_EQ(state->reference().at(4), 1.0 / 7);
-  const Verdict& read = state->verdicts().at(12);
+  const Verdict& read = state->verdicts().at("twelve");
   EXPECT_EQ(read.legal, verdict.legal);
   EXPECT_EQ(read.rule, verdict.rule);
   EXPECT_EQ(read.log_ratio, verdict.log_ratio);
@@ -51,8 +51,8 @@ TEST_F(ExplorationStateTest, OfAnotherExplorationIsRefusedNamingWhatDiffers) {
 TEST_F(ExplorationStateTest, ADamagedLineIsNamed) {
   ASSERT_TRUE(ExplorationState::open(path_, identity_).ok());
   const std::string text = *read_file(path_);
-  for (const char* line : {"{\"configuration\":1}\n", "{\"seed\":\"x\",\"log_score\":1}\n",
-                           "{\"configuration\":1,\"verdict\":{\"rule\":\"other\"}}\n"}) {
+  for (const char* line : {"{\"configuration\":\"1\"}\n", "{\"seed\":\"x\",\"log_score\":1}\n",
+                           "{\"configuration\":\"1\",\"verdict\":{\"rule\":\"other\"}}\n"}) {
     ASSERT_TRUE(write_file(path_, text + line).ok());
     EXPECT_FALSE(ExplorationState::open(path_, identity_).ok()) << line;
   }

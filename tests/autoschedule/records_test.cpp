@@ -17,13 +17,15 @@ TEST_F(RecordsTest, AreReadBackAsWritten) {
   auto records = Records::open(path_, 1);
   ASSERT_TRUE(records.ok());
   ASSERT_TRUE(records->add("k_1", KernelTime{0.1, 0.25, 0.3, 1.0 / 3, 42}).ok());
-  ASSERT_TRUE(records->add("n_1", NetworkRecord{1, 2, 3, 4}).ok());
+  ASSERT_TRUE(records->add("n_1", NetworkRecord{1, 2, 3, 4, 0.75, {{"k_1", 0.5}}}).ok());
   const auto again = Records::open(path_, 1);
   ASSERT_TRUE(again.ok()) << again.error().message;
   ASSERT_TRUE(again->kernel("k_1").has_value());
   EXPECT_EQ(again->kernel("k_1")->cold_median_ms, 1.0 / 3);
   EXPECT_EQ(again->kernel("k_1")->calls, 42);
   EXPECT_EQ(again->network("n_1")->original_median_ms, 4);
+  EXPECT_EQ(again->network("n_1")->parts_ms, 0.75);
+  EXPECT_EQ(again->network("n_1")->kernels_ms, (std::map<std::string, double>{{"k_1", 0.5}}));
   EXPECT_FALSE(again->kernel("k_2").has_value());
 }
 

@@ -37,14 +37,14 @@ class RoundTest : public VerbTest {
   // The plan of the largest speed-up that explore found; whether one was fast enough is up to the
   // clock, so there is one to fall back on.
   std::string explored_plan(const std::string& file, const Network& network) const {
-    const auto result =
-        compiling({"explore", file, "-o", path("found"), "--data", path("images.npy"), "--labels",
-                   path("labels.npy"), "--slots", "^a1|^b2", "--minibatch", "4", "--configs", "20",
-                   "--legality", "none"});
+    const auto result = compiling({"explore", file, "-o", path("found"), "--data",
+                                   path("images.npy"), "--labels", path("labels.npy"), "--slots",
+                                   "^a1|^b2", "--rewrites", "^group 2$|^bottleneck co 2$", "--ways",
+                                   "1", "--target-speedup", "1.05", "--legality", "none"});
     EXPECT_THAT(result.exit_code, ::testing::AnyOf(0, 1)) << result.errors;
     std::vector<std::string> plans;
     for (const auto& entry : fs::directory_iterator(path("found/plans"))) {
-      plans.push_back(entry.path().string());
+      if (entry.path().filename() != "same.json") plans.push_back(entry.path().string());
     }
     std::sort(plans.begin(), plans.end());
     if (!plans.empty()) return plans.back();

@@ -6,7 +6,7 @@
 
 namespace emulsion {
 
-// Least of the minima and middle of the medians over the turns.
+// Least of the minima and middle of the medians over the turns; then the changed one call by call.
 Result<NetworkRecord> time_in_turns(LoadedNetwork& original, LoadedNetwork& changed);
 
 }  // namespace emulsion

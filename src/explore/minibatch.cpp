@@ -1,4 +1,4 @@
-#include "cli/minibatch.h"
+#include "explore/minibatch.h"
 
 #include <algorithm>
 #include <cmath>
