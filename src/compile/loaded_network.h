@@ -22,7 +22,8 @@ class LoadedNetwork {
                                     const CompileOptions& options);
   // Inputs and outputs in the network's order, row-major.
   Result<std::vector<Tensor>> run(const std::vector<Tensor>& inputs);
-  // Runs on seeded noise for about `seconds`, at least 5 times.
+  // Runs on seeded noise for about `seconds`, at least 5 times. A network of one thread is timed by
+  // its processor time, so that a busy machine disturbs it less.
   Result<NetworkTime> time(double seconds, bool layers = false);
   const CompiledNetwork& compiled() const;
 
