@@ -96,14 +96,7 @@ class ConvLayer : public Halide::Generator<ConvLayer> {
     result.schedule = steps.value();
     std::replace(result.schedule.begin(), result.schedule.end(), ',', ';');
     result.target = value_or_throw(emulsion::resolve_target(get_target().to_string()));
-    if (!result.algorithm.empty()) return value_or_throw(emulsion::completed(result));
-    // The Funcs here are those of the algorithms that sum in registers.
-    for (const char* name : {"depthwise", "pointwise"}) {
-      result.algorithm = name;
-      if (auto spec = emulsion::completed(result); spec.ok()) return *spec;
-    }
-    result.algorithm = "direct";
-    return value_or_throw(emulsion::completed(result));
+    return value_or_throw(emulsion::completed_in_registers(result));
   }
 
   emulsion::KernelSpec spec_;

@@ -141,7 +141,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "x is split more than once outside y"},
         Refused{"winograd2", "split co 8; interchange coi y; tile coi 3", "3"}));
 
-TEST(Schedule, WinogradOfMoreChannelsThanTheStackHoldsIsNoChoice) {
+TEST(WinogradRow, TakesNoMoreChannelsThanTheStackHolds) {
   const KernelSpec spec = ConvCase{.input = {1, 8192, 4, 4}, .co = 16}.spec();
   std::string reason;
   EXPECT_FALSE(find_algorithm("winograd4")->applies(spec, &reason));
