@@ -137,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"winograd2", "interchange n y; tile co 16", "lies inside y"},
         Refused{"winograd2", "split x 4; interchange co x; interchange co y; tile co 16",
                 "a block of 4 tiles is not made of whole rows of 3"},
-        Refused{"winograd2", "split x 6; split x 3; interchange co x; tile co 16",
+        Refused{"winograd2", "split x 6; split xi 3; interchange y xi; tile co 16",
                 "x is split more than once outside y"},
         Refused{"winograd2", "split co 8; interchange coi y; tile coi 3", "3"}));
 
