@@ -96,7 +96,7 @@ class ConvLayer : public Halide::Generator<ConvLayer> {
     result.schedule = steps.value();
     std::replace(result.schedule.begin(), result.schedule.end(), ',', ';');
     result.target = value_or_throw(emulsion::resolve_target(get_target().to_string()));
-    return value_or_throw(emulsion::completed(result));
+    return value_or_throw(emulsion::completed_in_registers(result));
   }
 
   emulsion::KernelSpec spec_;

@@ -89,7 +89,7 @@ Result<Measurement> measure(const BenchOptions& options) {
   compile.threads = options.threads;
   TRY(compile.target, resolve_target(options.target));
   TRY_OK(check_runs_here(compile.target));
-  TRY(const PreparedNetwork prepared, prepare(network, plan, compile.target));
+  TRY(const PreparedNetwork prepared, prepare(network, plan, compile.target, compile.threads));
   TRY_OK(check_cache(options));
   KernelCache cache = kernel_cache(options);
   TRY(LoadedNetwork loaded, LoadedNetwork::load(network, plan, cache, compile));

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 constexpr size_t k_longest_name = 200;
 
 struct CompileVerbOptions : CommonOptions {
-  std::string plan, directory, name;
+  std::string plan, directory, name, records;
   std::string cc = "clang";
   double budget = 0;
   int threads = 0;  // 0: the plan's
@@ -81,7 +81,8 @@ Status compile_verb(const CompileVerbOptions& verb) {
   TRY_OK(check_cache(verb));
   KernelCache cache = kernel_cache(verb);
   if (verb.budget > 0) {
-    TRY(plan, refine(network, plan, cache, {options.target, options.threads, verb.budget}));
+    TRY(plan,
+        refine(network, plan, cache, {options.target, options.threads, verb.budget, verb.records}));
     const fs::path path = options.directory / (options.name + ".plan.json");
     TRY_OK(write_file(path, to_json(plan)));
     fmt::print("plan: {}\n", path.string());
@@ -125,11 +126,16 @@ std::function<Status()> define_compile(CLI::App& app) {
   app.add_option("--name", options->name, "Prefix of every C name. Default: from the file's name")
       ->type_name("NAME");
   app.add_option("--budget", options->budget,
-                 "Measure alternative schedules on this machine for about so many seconds, keep "
+                 "Measure alternative algorithms and schedules on this machine for about so many "
+                 "seconds, keep "
                  "the fastest, "
                  "and write the plan to DIR/NAME.plan.json")
       ->check(number_between(0, 1e9))
       ->type_name("SECONDS");
+  app.add_option("--records", options->records,
+                 "With --budget: times measured before are taken from this file, new ones added. "
+                 "Those of other kinds of machines stay apart")
+      ->type_name("FILE");
   app.add_option("--threads", options->threads,
                  "Threads that run a layer when the app does not say. 0: as the plan says, else 1")
       ->check(CLI::Range(0, k_most_threads))

@@ -41,17 +41,19 @@ struct LayerRow {
 // The rounds of simplify(), pass by pass.
 std::vector<PassRun> passes_run(Network network) {
   std::vector<PassRun> runs;
-  std::string before;
-  std::string text = to_text(network);
-  for (int round = 1; text != before; ++round) {
-    before = text;
-    for (const SimplifyPass& pass : simplify_passes()) {
-      Network after = pass.run(network);
-      const std::string after_text = to_text(after);
-      runs.push_back(
-          {pass.name, round, network.layers.size(), after.layers.size(), after_text != text});
-      network = std::move(after);
-      text = after_text;
+  int round = 1;
+  for (const auto* passes : {&reform_passes(), &simplify_passes()}) {
+    std::string before;
+    for (std::string text = to_text(network); text != before; ++round) {
+      before = text;
+      for (const SimplifyPass& pass : *passes) {
+        Network after = pass.run(network);
+        const std::string after_text = to_text(after);
+        runs.push_back(
+            {pass.name, round, network.layers.size(), after.layers.size(), after_text != text});
+        network = std::move(after);
+        text = after_text;
+      }
     }
   }
   return runs;

@@ -140,7 +140,7 @@ Result<CompiledNetwork> compile_network(const Network& network, const Plan& plan
   TRY_OK(make_directory(options.directory));
   TRY(const StagingFolder staging, StagingFolder::make(options.directory));
 
-  TRY(const PreparedNetwork prepared, prepare(network, plan, target));
+  TRY(const PreparedNetwork prepared, prepare(network, plan, target, options.threads));
   TRY(const Objects kernels, compile_kernels(prepared, cache));
   std::vector<fs::path> objects;
   for (const auto& [name, object] : kernels) objects.push_back(object);

@@ -25,7 +25,7 @@ constexpr const char* k_header =
 //
 // Tensors are dense arrays of float in ONNX's order (images: N C H W). Inputs must not overlap outputs.
 // Functions that return int return 0 when they did what they say; else @N@_last_error says what is wrong.
-// Nothing is allocated by a run. A context serves one thread at a time; use one context a thread.
+// Nothing is allocated by a run; it uses up to 2 MB of the calling thread's stack. A context serves one thread at a time; use one context a thread.
 // C names of tensors: every character of the ONNX name outside [A-Za-z0-9_] is '_', a leading digit gets a '_' in front;
 // a name that is taken already gets _2, _3, ... behind.
 #ifndef EMULSION_@N@_H
@@ -43,7 +43,7 @@ typedef struct @N@_context @N@_context;
 
 // All zero means: the defaults.
 typedef struct @N@_options {
-  int threads;          // that run a layer; 0: @THREADS@. More than 1: from a pool shared by all contexts
+  int threads;          // that run a layer; 0: @THREADS@. More than 1: the context's own, beside the caller's
   const void *weights;  // content of a file like @N@.weights, 64-byte aligned; 0: those in the library
   void *workspace;      // @N@_workspace_bytes() bytes, 64-byte aligned, for this context alone; 0: allocated
   void (*error)(void *user, const char *message);  // called beside setting the last error

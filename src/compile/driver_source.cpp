@@ -201,7 +201,8 @@ std::string driver_source(const Driver& driver) {
       {"ARGUMENT_COUNT", std::to_string(driver.inputs.size() + driver.outputs.size())},
   };
   return fill(k_driver_prelude, values) + kernels_text(driver) + fill(k_driver_weights, values) +
-         buffers_text(driver) + layers_text(driver) + fill(k_driver_context, values) +
+         buffers_text(driver) + layers_text(driver) + fill(k_driver_pool, values) +
+         fill(k_driver_context, values) + fill(k_driver_parallel_loop, values) +
          (copies ? fill(k_driver_weights_copy, values) : "") +
          (driver.heap_scratch ? fill(k_driver_scratch, values) : "") +
          fill(k_driver_create, values) + fill(k_driver_run, values) +

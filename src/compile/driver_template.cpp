@@ -14,6 +14,7 @@ const char* const k_driver_prelude =
 #include "@N@.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,8 +54,6 @@ struct halide_filter_metadata_t {
   const char *target, *name;
 };
 typedef int (*halide_task_t)(void *user_context, int index, uint8_t *closure);
-int halide_default_do_par_for(void *user_context, halide_task_t task, int min, int size, uint8_t *closure);
-int halide_set_num_threads(int threads);
 enum { k_host_dirty = 1, k_device_dirty = 2, k_input_buffer = 1, k_output_buffer = 2 };
 static const struct halide_type_t k_float = {2, 32, 1};
 
@@ -119,6 +118,7 @@ static void release_weights(@N@_context *context) {
 )C";
 
 const char* const k_driver_context = R"C(struct @N@_context {
+  struct pool pool;
   buffer buffers[@BUFFER_COUNT@];
   @N@_options options;
   void *owned_workspace;
@@ -145,18 +145,6 @@ static int fail(@N@_context *context, int code, const char *message) {
 // The runtime's handlers, for kernels and runtime alike: their user_context is a context of ours.
 void halide_error(void *user_context, const char *message) { fail(user_context, -1, message); }
 void halide_print(void *user_context, const char *message) { fail(user_context, -1, message); }
-
-int halide_do_par_for(void *user_context, halide_task_t task, int min, int size, uint8_t *closure) {
-  @N@_context *context = user_context;
-  if (context->options.threads > 1) {
-    return halide_default_do_par_for(user_context, task, min, size, closure);
-  }
-  for (int i = min; i < min + size; ++i) {
-    const int code = task(user_context, i, closure);
-    if (code != 0) return code;
-  }
-  return 0;
-}
 
 )C";
 
@@ -205,26 +193,7 @@ void halide_free(void *user_context, void *memory) {
 )C";
 
 const char* const k_driver_create =
-    R"C(static int nothing(void *user_context, int index, uint8_t *closure) {
-  (void)user_context, (void)index, (void)closure;
-  return 0;
-}
-
-// Starts the pool's threads, so that no run has to.
-static void start_threads(@N@_context *context) {
-  static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-  static int started = 1;
-  if (context->options.threads <= 1) return;
-  pthread_mutex_lock(&mutex);
-  if (context->options.threads > started) {
-    started = context->options.threads;
-    halide_set_num_threads(started);
-    halide_default_do_par_for(context, nothing, 0, 2, 0);
-  }
-  pthread_mutex_unlock(&mutex);
-}
-
-static const char *missing_cpu_feature(void) {
+    R"C(static const char *missing_cpu_feature(void) {
 @CPU_FEATURES@  return 0;
 }
 
@@ -273,25 +242,20 @@ static const char *missing_cpu_feature(void) {
     b->dimensions = k_buffers[i].rank;
     b->dim = &k_dimensions[k_buffers[i].first_dimension];
   }
-  start_threads(context);
+  start_threads(&context->pool, options.threads);
   return context;
 }
 
 void @N@_destroy(@N@_context *context) {
   if (!context) return;
+  stop_threads(&context->pool);
 @SCRATCH_DESTROY@@RELEASE_WEIGHTS@  free(context->owned_workspace);
   free(context);
 }
 
 )C";
 
-const char* const k_driver_run = R"C(static double seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static int layer_failed(@N@_context *context, int layer, int code) {
+const char* const k_driver_run = R"C(static int layer_failed(@N@_context *context, int layer, int code) {
   char message[256];
   snprintf(message, sizeof message, "@N@: layer %d (%s) failed with code %d", layer, k_layers[layer], code);
   return fail(context, code, message);

@@ -7,7 +7,9 @@ namespace emulsion {
 extern const char* const k_driver_prelude;
 extern const char* const k_driver_weights;
 extern const char* const k_driver_weights_copy;
+extern const char* const k_driver_pool;  // driver_threads.cpp
 extern const char* const k_driver_context;
+extern const char* const k_driver_parallel_loop;  // driver_threads.cpp
 extern const char* const k_driver_scratch_member;
 extern const char* const k_driver_scratch;
 extern const char* const k_driver_create;

@@ -29,7 +29,7 @@ Result<std::vector<Origin>> origins(const Network& simplified,
 }  // namespace
 
 Result<PreparedNetwork> prepare(const Network& network, const Plan& plan,
-                                const std::string& target) {
+                                const std::string& target, int threads) {
   PreparedNetwork result;
   result.simplified = simplify(network);
   TRY_OK(check(plan, result.simplified));
@@ -64,7 +64,7 @@ Result<PreparedNetwork> prepare(const Network& network, const Plan& plan,
       if (const auto chosen = choices.find(conv); chosen != choices.end()) choice = chosen->second;
       ++conv;
     }
-    TRY(call.spec, kernel_spec(result.laid_out, i, choice, target));
+    TRY(call.spec, kernel_spec(result.laid_out, i, choice, target, threads));
     result.calls.push_back(std::move(call));
   }
   return result;

@@ -25,9 +25,9 @@ struct PreparedNetwork {
   std::vector<KernelCall> calls;
 };
 
-// `network` is as imported. An error when the plan is not for it, or a choice in it does not apply.
+// `network` is as imported; threads: that default schedules are made for. An error when the plan is not for it, or a choice in it does not apply.
 Result<PreparedNetwork> prepare(const Network& network, const Plan& plan,
-                                const std::string& target);
+                                const std::string& target, int threads = 1);
 
 // The plan that says all of it: rewrites, algorithms and schedules of every conv, defaults spelled
 // out.

@@ -108,7 +108,7 @@ class KernelEngine : public ConvEngine<float> {
   KernelEngine(KernelCache& cache, std::string target)
       : cache_(cache), target_(std::move(target)) {}
   Status prepare(const std::vector<ConvUse>& uses,
-                 const std::function<void(int done, int all)>& progress) override;
+                 const std::function<void(int done, int all)>& progress = nullptr) override;
   Result<Array<float>> forward(const Conv& conv, const Array<float>& x,
                                const LayerWeights<float>& weights) override;
   Result<Array<float>> backward(const Conv& conv, const Shape& x_shape,
@@ -116,15 +116,21 @@ class KernelEngine : public ConvEngine<float> {
                                 const LayerWeights<float>& weights) override;
 
  private:
-  Result<LoadedKernel> kernel(const KernelSpec& spec);
-  Result<Array<float>> run(const ConvCall& call, const Array<float>& source,
+  // A conv on an input of one shape, in one direction, ready to run.
+  struct Ready {
+    ConvCall call;
+    LoadedKernel kernel;
+    std::string name;
+  };
+  Result<std::shared_ptr<const Ready>> ready(const Conv& conv, const Shape& x, bool backward);
+  Result<Array<float>> run(const Ready& ready, const Array<float>& source,
                            const Shape& result_shape, const LayerWeights<float>& weights,
                            const std::function<Constant()>& laid_out);
 
   KernelCache& cache_;
   std::string target_;
   std::mutex mutex_;
-  std::map<std::string, LoadedKernel> loaded_;  // by the uncompleted spec's text
+  std::map<std::vector<int64_t>, std::shared_ptr<const Ready>> ready_;  // by the conv's numbers
 };
 
 }  // namespace emulsion

@@ -197,33 +197,44 @@ Status KernelEngine::prepare(const std::vector<ConvUse>& uses,
   return ok();
 }
 
-Result<LoadedKernel> KernelEngine::kernel(const KernelSpec& spec) {
-  const std::string key = to_text(spec);
+// Found by numbers: texts of specs and choices of algorithms take as long as a small conv.
+Result<std::shared_ptr<const KernelEngine::Ready>> KernelEngine::ready(const Conv& conv,
+                                                                       const Shape& x,
+                                                                       bool backward) {
+  std::vector<int64_t> key = {backward, conv.groups};
+  key.insert(key.end(), conv.weight->shape.begin(), conv.weight->shape.end());
+  key.insert(key.end(), conv.stride.begin(), conv.stride.end());
+  key.insert(key.end(), conv.dilation.begin(), conv.dilation.end());
+  key.insert(key.end(), conv.pad.begin(), conv.pad.end());
+  key.insert(key.end(), x.begin(), x.end());
   {
     const std::lock_guard lock(mutex_);
-    if (const auto found = loaded_.find(key); found != loaded_.end()) return found->second;
+    if (const auto found = ready_.find(key); found != ready_.end()) return found->second;
   }
-  TRY(const KernelSpec complete, completed(spec));
-  TRY(LoadedKernel loaded, LoadedKernel::load(cache_, complete));
+  ConvCall call = backward ? backward_call(conv, x, target_) : forward_call(conv, x, target_);
+  TRY(const KernelSpec complete, completed(call.spec));
+  TRY(LoadedKernel kernel, LoadedKernel::load(cache_, complete));
+  auto ready = std::make_shared<const Ready>(
+      Ready{std::move(call), std::move(kernel), kernel_name(complete)});
   const std::lock_guard lock(mutex_);
-  return loaded_.emplace(key, std::move(loaded)).first->second;
+  return ready_.try_emplace(std::move(key), std::move(ready)).first->second;
 }
 
-Result<Array<float>> KernelEngine::run(const ConvCall& call, const Array<float>& source,
+Result<Array<float>> KernelEngine::run(const Ready& ready, const Array<float>& source,
                                        const Shape& result_shape,
                                        const LayerWeights<float>& weights,
                                        const std::function<Constant()>& laid_out) {
-  TRY(const LoadedKernel loaded, kernel(call.spec));
+  const ConvCall& call = ready.call;
   const auto pack = [&] {
     Conv conv = std::get<Conv>(call.spec.op);
     conv.weight = laid_out();
     PackedWeights::Constants constants;
-    for (const PackedConstant& c : pack_constants(loaded.spec(), Op(std::move(conv)))) {
+    for (const PackedConstant& c : pack_constants(ready.kernel.spec(), Op(std::move(conv)))) {
       constants.emplace_back(c.data.begin(), c.data.end());
     }
     return constants;
   };
-  const auto constants = weights.packed ? weights.packed->get(kernel_name(loaded.spec()), pack)
+  const auto constants = weights.packed ? weights.packed->get(ready.name, pack)
                                         : std::make_shared<const PackedWeights::Constants>(pack());
   std::vector<const float*> packed;
   for (const auto& constant : *constants) packed.push_back(constant.data());
@@ -242,7 +253,7 @@ Result<Array<float>> KernelEngine::run(const ConvCall& call, const Array<float>&
     input = prepared.data.data();
   }
   Array<float> output(call.spec.output.shape);
-  TRY_OK(loaded.run({input}, packed, output.data.data()));
+  TRY_OK(ready.kernel.run({input}, packed, output.data.data()));
   if (!call.place_result || (call.place == one && call.place_offset == zero)) return output;
   Array<float> result(result_shape);
   place(output, result, call.place, call.place_offset);
@@ -251,15 +262,16 @@ Result<Array<float>> KernelEngine::run(const ConvCall& call, const Array<float>&
 
 Result<Array<float>> KernelEngine::forward(const Conv& conv, const Array<float>& x,
                                            const LayerWeights<float>& weights) {
-  const ConvCall call = forward_call(conv, x.shape, target_);
-  return run(call, x, call.spec.output.shape, weights,
+  TRY(const auto forward, ready(conv, x.shape, false));
+  return run(*forward, x, forward->call.spec.output.shape, weights,
              [&] { return constant(conv.weight->shape, *weights.values); });
 }
 
 Result<Array<float>> KernelEngine::backward(const Conv& conv, const Shape& x_shape,
                                             const Array<float>& gradient,
                                             const LayerWeights<float>& weights) {
-  return run(backward_call(conv, x_shape, target_), gradient, x_shape, weights,
+  TRY(const auto backward, ready(conv, x_shape, true));
+  return run(*backward, gradient, x_shape, weights,
              [&] { return mirrored(conv, *weights.values); });
 }
 

@@ -234,7 +234,8 @@ Result<Screening> FisherJudge::screen_one(const Rewrites& rewrites, Shared& shar
     if (found != rewrites.end() && !found->second.empty()) break;
     ++same;
   }
-  const double bar = rejecting_bar(reference);
+  // As at full width, where scores scatter less.
+  const double bar = k_rejecting_log_ratio;
   Screening result;
   double sum = 0;
   for (int seed = 0; seed < k_candidate_seeds; ++seed) {

@@ -8,7 +8,6 @@ namespace {
 
 constexpr double k_decisive_sigmas = 3;
 constexpr double k_rejecting_errors = 2;
-const double k_rejecting_log = std::log(0.95);
 
 double mean_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
@@ -42,7 +41,7 @@ double standard_error(const Reference& reference, double sigma, size_t seeds) {
 
 // A mean log ratio below it is rejected.
 double rejecting_bar(double standard_error) {
-  return std::min(k_rejecting_log, -k_rejecting_errors * standard_error);
+  return std::min(k_rejecting_log_ratio, -k_rejecting_errors * standard_error);
 }
 
 // Of the mean over all seeds about that over the first so many.
@@ -125,10 +124,6 @@ double mean_error(const Reference& reference, const std::vector<double>& log_sco
 double missing_error(const Reference& reference, const std::vector<double>& log_scores,
                      size_t seeds) {
   return missing_error(candidate_sigma(reference, log_scores), seeds);
-}
-
-double rejecting_bar(const Reference& reference) {
-  return rejecting_bar(standard_error(reference, reference.sigma(), k_candidate_seeds));
 }
 
 double Reference::mean() const {

@@ -6,6 +6,7 @@
 //   none    everything is legal.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -30,8 +31,9 @@ struct Reference {
   double sigma() const;  // sample standard deviation over seeds
 };
 
-// A mean log ratio below it is rejected, when k_candidate_seeds seeds have been scored.
-double rejecting_bar(const Reference& reference);
+// A mean log ratio below it is rejected, where the scores scatter so little that two standard
+// errors are less than that.
+const double k_rejecting_log_ratio = std::log(0.95);
 // Standard error of the mean log ratio of so many seeds (these log scores are the first of them).
 double mean_error(const Reference& reference, const std::vector<double>& log_scores, size_t seeds);
 // How far the mean over all k_candidate_seeds may be from that over so many, as a standard error.

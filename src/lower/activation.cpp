@@ -109,7 +109,8 @@ Expr activate(const Activation& activation, Expr x, Expr slope) {
       return (0.5f * x) * (1.0f + Halide::erf(x * std::numbers::sqrt2_v<float> * 0.5f));
     case Kind::gelu_tanh: {
       const float factor = std::sqrt(2 * std::numbers::inv_pi_v<float>);
-      return (0.5f * x) * (1.0f + tanh_of(x * (factor + (factor * 0.044715f) * x * x)));
+      // (1 + tanh(u)) / 2 is sigmoid(2 u), which loses nothing where u is far below 0.
+      return x * sigmoid(2.0f * x * (factor + (factor * 0.044715f) * x * x));
     }
     case Kind::mish:
       return mish_of(x);

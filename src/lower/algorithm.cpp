@@ -87,6 +87,16 @@ Result<KernelSpec> completed(KernelSpec spec) {
   return spec;
 }
 
+Result<KernelSpec> completed_in_registers(KernelSpec spec) {
+  if (!spec.algorithm.empty()) return completed(std::move(spec));
+  for (const char* name : {"depthwise", "pointwise"}) {
+    spec.algorithm = name;
+    if (auto result = completed(spec); result.ok()) return result;
+  }
+  spec.algorithm = "direct";
+  return completed(std::move(spec));
+}
+
 std::vector<PackedConstant> pack_constants(const KernelSpec& spec, const Op& op) {
   const Algorithm* algorithm = find_algorithm(spec.algorithm);
   EMULSION_CHECK(algorithm);

@@ -48,6 +48,10 @@ const Algorithm* find_algorithm(const std::string& name);
 // apply or the schedule is not one for it.
 Result<KernelSpec> completed(KernelSpec spec);
 
+// The same for a conv, whose default is then the first of depthwise, pointwise and direct that
+// applies: those whose Funcs conv_funcs.h has, for Halide programmers to schedule.
+Result<KernelSpec> completed_in_registers(KernelSpec spec);
+
 // pack of the spec's algorithm.
 std::vector<PackedConstant> pack_constants(const KernelSpec& spec, const Op& op);
 

@@ -19,7 +19,12 @@ struct TiledConv {
   }
 
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
-    return conv_schedules(View(spec).nest, machine_of(spec.target));
+    const Nest nest = View(spec).nest;
+    std::vector<CostedSchedule> schedules = conv_schedules(nest, machine_of(spec.target));
+    // The templates have enough iterations for any few threads.
+    if (nest.multiplies() >= k_parallel_multiplies)
+      for (CostedSchedule& schedule : schedules) schedule.cycles /= spec.threads;
+    return schedules;
   }
   static std::vector<std::string> schedules(const KernelSpec& spec) {
     return steps_of(costed(spec));

@@ -142,14 +142,13 @@ std::vector<std::pair<double, ConvTile>> stationary_tiles(const Nest& nest,
   return scored;
 }
 
-// Adds a schedule that is not there.
+}  // namespace
+
 void add_schedule(std::vector<CostedSchedule>& schedules, double cycles, const std::string& steps) {
   const bool there = std::any_of(schedules.begin(), schedules.end(),
                                  [&](const CostedSchedule& s) { return s.steps == steps; });
   if (!there) schedules.push_back({cycles, steps});
 }
-
-}  // namespace
 
 std::vector<std::string> steps_of(const std::vector<CostedSchedule>& schedules) {
   std::vector<std::string> result;

@@ -10,6 +10,8 @@
 
 namespace emulsion {
 
+// Adds a schedule that is not there.
+void add_schedule(std::vector<CostedSchedule>& schedules, double cycles, const std::string& steps);
 std::vector<std::string> steps_of(const std::vector<CostedSchedule>& schedules);
 
 // Which loop lies where around a tile. What is inside is read again for each iteration of what is
@@ -43,16 +45,24 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
 // The same for groups = ci = co, where vectors run over the channels g.
 std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine);
 
+// What Winograd's threads share. Tiles: each transforms its own inputs. Channels: each transforms
+// all inputs for itself, which costs less than fetching what another one wrote.
+enum class WinogradThreads { nothing, tiles, channels };
+
 // The integers of Winograd's template: `tiles` tiles and `channels` output channels are transformed
 // at a time, sums of `vectors` vectors of channels by `x` tiles stay in registers.
 struct WinogradTile {
   int64_t tiles = 1, channels = 1;
   int lanes = 1, vectors = 1, x = 1;
+  WinogradThreads threads = WinogradThreads::nothing;
 };
+// Scratch of a block lies on the stack, in bytes at most.
+inline constexpr int64_t k_most_winograd_scratch = 1 << 20;
 std::string winograd_steps(const Nest& products, const WinogradTile& tile);
-// For the nest of products (y: the places of a tile, x: tiles), of images `columns` tiles wide.
+// For the nest of products (y: the places of a tile, x: tiles), of images `columns` tiles wide, on
+// so many threads.
 std::vector<CostedSchedule> winograd_schedules(const Nest& products, int64_t columns,
-                                               const Machine& machine);
+                                               const Machine& machine, int threads);
 
 // The narrowest vector that holds all channels, or the widest there is.
 int lanes_for(int64_t channels, int vector);

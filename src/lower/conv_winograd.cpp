@@ -6,8 +6,9 @@
 //   out            = A^T M A, then bias, residual, activation
 //
 // A schedule is one of the products' nest: y runs over the places p, x over the tiles. Its loops
-// outside y are blocks: the inputs of a block of x are transformed once, and the products of a
-// block are on the stack until the outputs are made of them. Tiles are counted in strips as wide as
+// outside y are blocks: the inputs of a block of x are transformed once (by each thread for itself,
+// where blocks of co are parallel), and the products of a block are on the stack until the outputs
+// are made of them. Tiles are counted in strips as wide as
 // a block, so that a block is a rectangle of tiles.
 #include <algorithm>
 #include <functional>
@@ -59,6 +60,8 @@ struct WinogradSchedule {
 Result<WinogradSchedule> winograd_schedule(const Nest& conv, int outputs, const std::string& text) {
   const Nest nest = products_nest(conv, outputs);
   TRY(const ConvSchedule whole, conv_schedule(nest, text, {"co", true}));
+  for (const Loop& loop : whole.outer)
+    if (!loop.fused.empty()) return error("Winograd does not fuse loops ({})", loop.name);
   const auto places = std::find_if(whole.outer.begin(), whole.outer.end(),
                                    [](const Loop& loop) { return loop.iterator == "y"; });
   if (places == whole.outer.end() || places->extent != nest.y)
@@ -93,6 +96,10 @@ Result<WinogradSchedule> winograd_schedule(const Nest& conv, int outputs, const 
   const int64_t tile_columns = divide_up(conv.x, outputs), tile_rows = divide_up(conv.y, outputs);
   if (tiles >= tile_columns && tiles % tile_columns != 0)
     return error("a block of {} tiles is not made of whole rows of {}", tiles, tile_columns);
+  if (const int64_t bytes = 4 * nest.y * tiles * (nest.ci + s.channels);
+      bytes > k_most_winograd_scratch)
+    return error("a block of {} tiles and {} channels needs {} bytes of scratch ({} at most)",
+                 tiles, s.channels, bytes, k_most_winograd_scratch);
   s.columns = std::min(tiles, tile_columns);
   s.rows = tiles / s.columns;
   s.strips = divide_up(tile_columns, s.columns);
@@ -355,18 +362,13 @@ void schedule_winograd(WinogradFuncs& funcs, const Nest& nest, const WinogradSch
 
   // Where each part is computed.
   Var input_level = k_n, products_level = k_n;
-  bool shared = false;  // among threads: the inputs are transformed outside a parallel loop
   for (const Loop& loop : s.blocks) {
     const auto var = block_vars.find(loop.iterator);
     if (var == block_vars.end()) continue;
-    if (loop.kind == Loop::Kind::parallel) out.parallel(var->second);
+    const bool parallel = loop.kind == Loop::Kind::parallel;
+    if (parallel) out.parallel(var->second);
     products_level = var->second;
-    if (loop.iterator == "co") {
-      shared = loop.kind == Loop::Kind::parallel;
-    } else {
-      input_level = var->second;
-      shared = false;
-    }
+    if (loop.iterator != "co" || parallel) input_level = var->second;
   }
 
   const int tiles = narrow(s.columns * s.rows);
@@ -381,7 +383,6 @@ void schedule_winograd(WinogradFuncs& funcs, const Nest& nest, const WinogradSch
       .reorder(lane, k_place, vector, k_tile)
       .vectorize(lane)
       .unroll(k_place);
-  if (shared) funcs.input.parallel(k_tile);
   for (Func* f : {&funcs.taps, &funcs.input_rows}) {
     if (!f->defined()) continue;
     f->compute_at(funcs.input, vector)
@@ -427,15 +428,25 @@ struct Winograd {
       *reason = fmt::format("the stride is {}x{}, not 1x1", conv.stride[0], conv.stride[1]);
     else if (conv.dilation != Extent2{1, 1})
       *reason = fmt::format("the dilation is {}x{}, not 1x1", conv.dilation[0], conv.dilation[1]);
+    else if (const int64_t bytes = scratch_of_a_tile(spec); bytes > k_most_winograd_scratch)
+      *reason = fmt::format("one tile needs {} bytes of scratch ({} at most)", bytes,
+                            k_most_winograd_scratch);
     else
       return true;
     return false;
   }
 
+  // Of one tile and one vector of output channels.
+  static int64_t scratch_of_a_tile(const KernelSpec& spec) {
+    constexpr int64_t k_places = (Outputs + 2) * (Outputs + 2);
+    const auto& conv = std::get<Conv>(spec.op);
+    return 4 * k_places * (conv.weight->shape[1] + machine_of(spec.target).vector);
+  }
+
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
     const Nest nest = conv_view(spec).nest;
     return winograd_schedules(products_nest(nest, Outputs), divide_up(nest.x, Outputs),
-                              machine_of(spec.target));
+                              machine_of(spec.target), spec.threads);
   }
 
   static std::vector<std::string> schedules(const KernelSpec& spec) {

@@ -23,6 +23,7 @@ struct KernelSpec {
   std::string algorithm;  // a row of algorithms()
   std::string schedule;   // steps in text form, "" for ops that take none
   std::string target;     // a Halide target, features included
+  int threads = 1;        // that a default schedule is made for; no part of the text
 };
 
 // The canonical text: the spec, Halide's version and our own build's code-generation version.

@@ -395,7 +395,8 @@ LaidOutNetwork lay_out(const Network& simplified) {
 }
 
 Result<KernelSpec> kernel_spec(const LaidOutNetwork& laid_out, int layer,
-                               const KernelChoice& choice, const std::string& target) {
+                               const KernelChoice& choice, const std::string& target,
+                               int threads) {
   EMULSION_CHECK(!laid_out.elided[layer]);
   const auto alone = [&](ValueId value) {
     TensorDescriptor d = laid_out.descriptors[value];
@@ -404,7 +405,7 @@ Result<KernelSpec> kernel_spec(const LaidOutNetwork& laid_out, int layer,
     return d;
   };
   const Layer& l = laid_out.network.layers[layer];
-  KernelSpec spec{l.op, {}, alone(l.output), choice.algorithm, choice.schedule, target};
+  KernelSpec spec{l.op, {}, alone(l.output), choice.algorithm, choice.schedule, target, threads};
   for (const ValueId input : l.inputs) spec.inputs.push_back(alone(input));
   auto result = completed(std::move(spec));
   if (!result.ok()) return result.error().in(fmt::format("layer '{}'", l.name));

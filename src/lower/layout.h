@@ -36,8 +36,10 @@ struct Placement {
 };
 Placement placement(const LaidOutNetwork& laid_out, ValueId value);
 
-// The completed spec of a layer that is not elided. choice: empty strings for defaults.
+// The completed spec of a layer that is not elided. choice: empty strings for defaults, which are
+// made for so many threads.
 Result<KernelSpec> kernel_spec(const LaidOutNetwork& laid_out, int layer,
-                               const KernelChoice& choice, const std::string& target);
+                               const KernelChoice& choice, const std::string& target,
+                               int threads = 1);
 
 }  // namespace emulsion

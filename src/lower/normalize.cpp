@@ -15,9 +15,10 @@ bool contains(const std::vector<int>& list, int x) {
   return std::find(list.begin(), list.end(), x) != list.end();
 }
 
-// Partial results of a line: enough vectors to hide an addition's latency, where they divide it.
+// Partial results of a line: vectors that hide an addition's latency, where they divide it; a power
+// of two of them, which halving reduces to one.
 int line_lanes(int64_t extent, int lanes) {
-  for (const int vectors : {4, 3, 2}) {
+  for (const int vectors : {4, 2}) {
     if (extent % (int64_t{vectors} * lanes) == 0) return vectors * lanes;
   }
   return lanes;

@@ -28,20 +28,14 @@ std::string winograd_steps(const Nest& nest, const WinogradTile& tile) {
   if (tile.lanes > 1) steps.add("vectorize {}i {}", co, tile.lanes);
   if (tile.vectors > 1) steps.add("unroll {}i", co);
   if (tile.x > 1) steps.add("unroll {}i", x);
-  if (nest.multiplies() >= k_parallel_multiplies) {
-    if (tiles_split && nest.x > tile.tiles)
-      steps.add("parallel x");
-    else if (channels_split)
-      steps.add("parallel co");
-  }
+  if (tile.threads == WinogradThreads::tiles) steps.add("parallel x");
+  if (tile.threads == WinogradThreads::channels) steps.add("parallel co");
   return steps.text();
 }
 
 namespace {
 
 constexpr size_t k_most_schedules = 24;
-// Scratch of a block lies on the stack.
-constexpr int64_t k_most_scratch_bytes = 1 << 20;
 
 int64_t divide_up(int64_t a, int64_t b) {
   return (a + b - 1) / b;
@@ -56,9 +50,13 @@ int64_t scratch_bytes(const Nest& nest, const WinogradTile& tile) {
   return 4 * nest.y * tile.tiles * (nest.ci + padded_channels(tile));
 }
 
+struct WinogradCycles {
+  double input = 0, others = 0;  // of transforming the inputs; of products and outputs
+};
+
 // Expected cycles on a core with two FMAs and two loads a cycle, but for a common factor (see
 // conv_templates.cpp for the matrix product's part).
-double expected_cycles(const Nest& nest, const WinogradTile& tile, const Machine& machine) {
+WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, const Machine& machine) {
   constexpr double k_least_sums = 10, k_loads = 1.8;
   constexpr double k_near = 24;  // bytes a cycle from the second level cache
   // Cycles of a transform, a vector of channels at a place; more where scratch lies in the second
@@ -101,18 +99,37 @@ double expected_cycles(const Nest& nest, const WinogradTile& tile, const Machine
                        static_cast<double>(divide_up(nest.ci, machine.vector));
   const double output = tiles * places * (k_output + place_cycles) *
                         static_cast<double>(divide_up(nest.co, tile.lanes));
-  return static_cast<double>(nest.n * nest.groups) * (products + input + output);
+  const auto images = static_cast<double>(nest.n * nest.groups);
+  return {images * input, images * (products + output)};
+}
+
+// The same of the busiest of so many threads.
+double expected_cycles(Nest nest, const WinogradTile& tile, const Machine& machine, int threads) {
+  constexpr double k_start = 5000;  // of the threads' loop
+  if (threads == 1 || tile.threads == WinogradThreads::nothing) {
+    const WinogradCycles cycles = expected_cycles(nest, tile, machine);
+    return cycles.input + cycles.others;
+  }
+  int64_t transforms = 1;
+  if (tile.threads == WinogradThreads::tiles) {
+    nest.x = divide_up(divide_up(nest.x, tile.tiles), threads) * tile.tiles;
+  } else {
+    transforms = divide_up(divide_up(nest.co, tile.channels), threads);
+    nest.co = transforms * tile.channels;
+  }
+  const WinogradCycles cycles = expected_cycles(nest, tile, machine);
+  return k_start + static_cast<double>(transforms) * cycles.input + cycles.others;
 }
 
 }  // namespace
 
 std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns,
-                                               const Machine& machine) {
+                                               const Machine& machine, int threads) {
   const int64_t rows = nest.x / columns;
   std::vector<int64_t> blocks;
   for (int64_t r = 1; r <= rows; ++r)
     if (divide_up(rows, r) * r * 8 <= rows * 9) blocks.push_back(r * columns);
-  for (int64_t c = columns / 2; c >= 4; c /= 2) blocks.push_back(c);
+  for (int64_t c = columns / 2; c >= 1; c /= 2) blocks.push_back(c);
   const int lanes = lanes_for(nest.co, machine.vector);
   std::vector<std::pair<double, WinogradTile>> scored;
   for (const int64_t tiles : blocks)
@@ -121,12 +138,20 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns
         if (vectors * x + vectors + 1 > machine.registers) continue;
         if (tiles < nest.x && tiles % x != 0) continue;
         const int64_t vector_tile = int64_t{lanes} * vectors;
-        for (const int64_t factor : {1, 2, 4, 8, 0}) {
-          const int64_t channels = factor == 0 ? nest.co : factor * vector_tile;
+        for (const int64_t factor : {1, 2, 4, 8, 0, -1}) {
+          const int64_t part = divide_up(divide_up(nest.co, threads), vector_tile) * vector_tile;
+          const int64_t channels = factor == 0    ? nest.co
+                                   : factor == -1 ? part
+                                                  : factor * vector_tile;
           if (factor != 0 && channels >= nest.co) continue;
-          const WinogradTile tile{tiles, channels, lanes, vectors, x};
-          if (scratch_bytes(nest, tile) > k_most_scratch_bytes) continue;
-          scored.push_back({expected_cycles(nest, tile, machine), tile});
+          WinogradTile tile{tiles, channels, lanes, vectors, x, WinogradThreads::nothing};
+          if (scratch_bytes(nest, tile) > k_most_winograd_scratch) continue;
+          const bool pays = nest.multiplies() >= k_parallel_multiplies;
+          if (pays && tiles < nest.x) tile.threads = WinogradThreads::tiles;
+          scored.emplace_back(expected_cycles(nest, tile, machine, threads), tile);
+          if (!pays || threads == 1 || channels >= nest.co) continue;
+          tile.threads = WinogradThreads::channels;
+          scored.emplace_back(expected_cycles(nest, tile, machine, threads), tile);
         }
       }
   std::stable_sort(scored.begin(), scored.end(),
@@ -137,7 +162,7 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns
   for (const auto& [cycles, tile] : scored) {
     if (schedules.size() >= k_most_schedules || ++of_block[{tile.tiles, tile.channels}] > 4)
       continue;
-    schedules.push_back({cycles, winograd_steps(nest, tile)});
+    add_schedule(schedules, cycles, winograd_steps(nest, tile));
   }
   return schedules;
 }

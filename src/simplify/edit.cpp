@@ -81,6 +81,25 @@ Network NetworkEdit::finish() {
   return without_dead_layers(network_);
 }
 
+Network in_order(const Network& network) {
+  std::vector<ValueId> order = network.inputs, renamed(network.values.size(), -1);
+  for (const Layer& layer : network.layers) order.push_back(layer.output);
+  Network result = network;
+  for (size_t i = 0; i < order.size(); ++i) {
+    renamed[order[i]] = static_cast<ValueId>(i);
+    result.values[i] = network.values[order[i]];
+  }
+  result.values.resize(order.size());
+  const auto rename = [&](ValueId& id) { id = renamed[id]; };
+  for (Layer& layer : result.layers) {
+    std::for_each(layer.inputs.begin(), layer.inputs.end(), rename);
+    rename(layer.output);
+  }
+  std::for_each(result.inputs.begin(), result.inputs.end(), rename);
+  std::for_each(result.outputs.begin(), result.outputs.end(), rename);
+  return result;
+}
+
 Constant derived_constant(const Shape& shape, const std::vector<Constant>& sources,
                           const std::function<double(int64_t)>& f) {
   for (const Constant& source : sources) {

@@ -62,6 +62,9 @@ class NetworkEdit {
   std::vector<bool> is_output_;
 };
 
+// The same network with values numbered as they come: inputs, then the layers' outputs.
+Network in_order(const Network& network);
+
 // A constant whose element i is f(i): abstract when one of the sources (null ones are passed over)
 // is, null when an element is not finite.
 Constant derived_constant(const Shape& shape, const std::vector<Constant>& sources,

@@ -42,12 +42,12 @@ const std::vector<SimplifyPass>& reform_passes() {
       {"recognise_hard_gates", "clip(x + 3, 0, 6) / 6 is hard_sigmoid, x times that hard_swish",
        recognise_hard_gates},
       {"recognise_mish", "x tanh(softplus(x)) is mish", recognise_mish},
-      {"transposes_to_reshapes", "a transpose of dimensions of one element is a reshape",
-       transposes_to_reshapes},
       {"move_transposes",
        "transposes move down until they meet their inverse; a dense layer across channels is a 1x1 "
        "conv",
        move_transposes},
+      {"transposes_to_reshapes", "a transpose of dimensions of one element is a reshape",
+       transposes_to_reshapes},
   };
   return k_passes;
 }

@@ -1,6 +1,8 @@
 // Transpositions move down through layers that work on any order of dimensions until they meet
 // their inverse: a network (or a block of one) written for channels-last images becomes one for N C
-// H W, which is only a name for an order here: memory is channels-innermost either way.
+// H W, which is only a name for an order here: memory is channels-innermost either way. Others that
+// read the transposed value do not hold it up: what a network does in another order from end to end
+// moves as a whole, residual connections included.
 #include <algorithm>
 #include <numeric>
 
@@ -134,7 +136,7 @@ class TransposeMover {
         move_through_single();
       }
     }
-    return edit_.finish();
+    return in_order(edit_.finish());
   }
 
  private:
@@ -157,11 +159,11 @@ class TransposeMover {
     edit_.refresh();
   }
 
-  // op(transpose(x))  =>  transpose(op'(x))   where nothing else reads the transposed x
+  // op(transpose(x))  =>  transpose(op'(x))
   void move_through_single() {
     const ValueId between = inputs()[0];
     const Transpose* transpose = edit_.made_by<Transpose>(between);
-    if (!transpose || !edit_.only_reader(between, index_)) return;
+    if (!transpose) return;
     const auto result = moved_single(edit_.layer(index_).op, transpose->permutation);
     if (result) put(*result, {before_transpose(between)});
   }
@@ -173,7 +175,7 @@ class TransposeMover {
     for (const int side : {0, 1}) {
       const ValueId between = inputs()[side], other = inputs()[1 - side];
       const Transpose* transpose = edit_.made_by<Transpose>(between);
-      if (!transpose || !edit_.only_reader(between, index_)) continue;
+      if (!transpose) continue;
       const Permutation p = transpose->permutation;
       if (edit_.shape(between) != edit_.shape(edit_.layer(index_).output)) continue;
       if (per_channel(binary.activation) && (p.size() < 2 || p[1] != 1)) continue;
@@ -183,8 +185,7 @@ class TransposeMover {
         if (!value) continue;
         operands[1 - side] = insert("_literal", Literal{value}, {});
       } else if (const Transpose* same = edit_.made_by<Transpose>(other);
-                 same && same->permutation == p && edit_.shape(other) == edit_.shape(between) &&
-                 edit_.only_reader(other, index_)) {
+                 same && same->permutation == p && edit_.shape(other) == edit_.shape(between)) {
         operands[1 - side] = before_transpose(other);
       } else {
         continue;

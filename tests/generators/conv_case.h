@@ -51,7 +51,7 @@ struct ConvCase {
     result.schedule = schedule;
     std::replace(result.schedule.begin(), result.schedule.end(), ',', ';');
     result.target = resolve_target(target).value();
-    return completed(result).value();
+    return completed_in_registers(result).value();
   }
 
   static Constant noise(const Shape& shape, uint64_t seed) {

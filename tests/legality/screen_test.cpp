@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "base/random.h"
 #include "legality/narrow_network.h"
@@ -61,21 +62,31 @@ TEST_F(ScreenTest, DividesByTheLargestFactorThatLeavesAllChoicesPossible) {
 }
 
 TEST_F(ScreenTest, AgreesWithTheExactVerdictWhereBothAreClear) {
-  FisherJudge fisher = judge({.seed = 3});
-  std::vector<Rewrites> candidates = {
-      {}, all("group 2"), all("bottleneck co 4"), all("depthwise"), {{1, *parse_steps("group 2")}}};
-  const auto screened = fisher.screen(candidates);
-  const auto exact = fisher.judge_exactly(candidates);
-  ASSERT_TRUE(screened.ok() && exact.ok());
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    const Screening& s = (*screened)[i];
-    const Verdict& v = (*exact)[i];
-    EXPECT_FALSE(s.log_scores.empty());
-    EXPECT_LE(static_cast<int>(s.log_scores.size()), k_candidate_seeds);
-    if (s.flip_probability > 0.02 || v.flip_probability > 0.02) continue;
-    EXPECT_EQ(s.passes, v.legal) << i << ": " << s.log_ratio << " and " << v.log_ratio;
+  const std::vector<Rewrites> candidates = {
+      {},
+      all("group 2"),
+      all("bottleneck co 2 tiled"),
+      all("bottleneck ci 2"),
+      all("split y 2; group[1] 2"),
+      all("interchange co y; bottleneck y 2; interchange co x; bottleneck x 2")};
+  std::set<bool> answers;
+  for (const int narrowing : {1, 2}) {
+    FisherJudge fisher = judge({.seed = 3, .workers = 2, .narrowing = narrowing});
+    ASSERT_EQ(fisher.narrowing(), narrowing);
+    const auto screened = fisher.screen(candidates);
+    const auto exact = fisher.judge_exactly(candidates);
+    ASSERT_TRUE(screened.ok() && exact.ok());
+    for (size_t i = 0; i < candidates.size(); ++i) {
+      const Screening& s = (*screened)[i];
+      const Verdict& v = (*exact)[i];
+      EXPECT_FALSE(s.log_scores.empty());
+      EXPECT_LE(static_cast<int>(s.log_scores.size()), k_candidate_seeds);
+      if (s.flip_probability > 0.025 || v.flip_probability > 0.025) continue;
+      answers.insert(v.legal);
+      EXPECT_EQ(s.passes, v.legal) << i << ": " << s.log_ratio << " and " << v.log_ratio;
+    }
   }
-  EXPECT_TRUE((*screened)[0].passes);
+  EXPECT_EQ(answers, (std::set<bool>{false, true}));  // both kinds of clear case were met
 }
 
 TEST_F(ScreenTest, DoesNotDependOnThreadsNorOnTheOtherCandidates) {
@@ -88,6 +99,29 @@ TEST_F(ScreenTest, DoesNotDependOnThreadsNorOnTheOtherCandidates) {
     EXPECT_EQ((*a)[i].log_scores, (*b)[i].log_scores);
   }
   EXPECT_EQ((*alone)[0].log_scores, (*a)[1].log_scores);
+}
+
+// Layers before the first rewritten one are not computed again, weights are shared: the scores are
+// those of networks scored on their own.
+TEST_F(ScreenTest, ScoresAreThoseOfNetworksScoredAlone) {
+  const auto full = training_network(net_.network, {1, 2, 3, 4}, 16);
+  ASSERT_TRUE(full.ok());
+  FisherJudge fisher = judge({.seed = 4, .narrowing = 1});
+  for (const int slot : {1, 2, 3, 4}) {
+    SCOPED_TRACE(slot);
+    const Rewrites rewrites = {{slot, *parse_steps("group 2")}};
+    const auto screened = fisher.screen({rewrites});
+    ASSERT_TRUE(screened.ok()) << screened.error().message;
+    const auto alone = rewritten(*full, rewrites);
+    ASSERT_TRUE(alone.ok());
+    const std::vector<double>& scores = (*screened)[0].log_scores;
+    for (size_t seed = 0; seed < scores.size(); ++seed) {
+      if ((*screened)[0].at_least && seed + 1 == scores.size()) break;
+      const auto score = fisher_score(*alone, minibatch_, mix_bits(4) + seed, engine_);
+      ASSERT_TRUE(score.ok());
+      EXPECT_EQ(scores[seed], std::log(score->total)) << seed;
+    }
+  }
 }
 
 // The scores that screening stops at are lower bounds of those that it stops short of.

@@ -67,6 +67,7 @@ INSTANTIATE_TEST_SUITE_P(
     , TemplateSchedule,
     testing::Values(ConvCase{}, k_odd, ConvCase{.input = {1, 64, 56, 56}, .co = 64},
                     ConvCase{.input = {1, 512, 7, 7}, .co = 512},
+                    ConvCase{.input = {1, 4096, 9, 40}, .co = 512},
                     ConvCase{.input = {1, 1, 1, 1}, .co = 1},
                     ConvCase{.input = {4, 3, 31, 33}, .co = 17, .kernel = {7, 7}, .stride = {2, 2}},
                     ConvCase{.input = {1, 96, 14, 14}, .co = 96, .groups = 96},
@@ -129,7 +130,23 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"depthwise", "vectorize co", "this algorithm vectorizes g, not co"},
         Refused{"depthwise", "tile g 16; vectorize gi",
                 "a tile of 16 is larger than g's 12 iterations"},
-        Refused{"pointwise", "tile y 2", "larger than y's 1 iterations"}));
+        Refused{"pointwise", "tile y 2", "larger than y's 1 iterations"},
+        // 7x5 in tiles of 2x2: 4 rows of 3.
+        Refused{"winograd2", "interchange co y; split y 4; tile co 16",
+                "y, the 16 places of a tile, is one loop outside the reduction"},
+        Refused{"winograd2", "interchange n y; tile co 16", "lies inside y"},
+        Refused{"winograd2", "split x 4; interchange co x; interchange co y; tile co 16",
+                "a block of 4 tiles is not made of whole rows of 3"},
+        Refused{"winograd2", "split x 6; split xi 3; interchange y xi; tile co 16",
+                "x is split more than once outside y"},
+        Refused{"winograd2", "split co 8; interchange coi y; tile coi 3", "3"}));
+
+TEST(WinogradRow, TakesNoMoreChannelsThanTheStackHolds) {
+  const KernelSpec spec = ConvCase{.input = {1, 8192, 4, 4}, .co = 16}.spec();
+  std::string reason;
+  EXPECT_FALSE(find_algorithm("winograd4")->applies(spec, &reason));
+  EXPECT_THAT(reason, HasSubstr("bytes of scratch"));
+}
 
 }  // namespace
 }  // namespace emulsion

@@ -60,8 +60,10 @@ TEST(KernelSpec, RefusesTextOfAnotherBuildAndDamagedText) {
   EXPECT_FALSE(parse_kernel_spec(text.substr(0, text.find("op "))).ok());
 }
 
-TEST(Completed, ChoosesTheMostSpecialAlgorithm) {
-  EXPECT_EQ(spec_of({}).algorithm, "direct");
+TEST(Completed, ChoosesTheAlgorithmThatIsExpectedToBeFastest) {
+  EXPECT_EQ(spec_of({.input = {1, 64, 32, 32}, .co = 64}).algorithm, "winograd4");
+  EXPECT_EQ(spec_of({.input = {1, 3, 32, 32}, .co = 64}).algorithm, "direct");
+  EXPECT_EQ(spec_of({.stride = {2, 2}}).algorithm, "direct");
   EXPECT_EQ(spec_of({.kernel = {1, 1}, .pad = {0, 0, 0, 0}}).algorithm, "pointwise");
   EXPECT_EQ(spec_of({.kernel = {1, 1}, .stride = {2, 2}, .pad = {0, 0, 0, 0}}).algorithm, "direct");
   EXPECT_EQ(spec_of({.groups = 16}).algorithm, "depthwise");

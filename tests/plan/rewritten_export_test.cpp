@@ -64,15 +64,25 @@ void for_every_rewrite(const Check& check) {
   }
 }
 
+// As a file that is rewritten as it comes, and as one that is simplified first, whose convs have their
+// activations and additions in them.
 TEST(RewrittenExport, SimplifyingTheFileGivesTheSameNetworkAsSimplifyingTheRewrite) {
   for_every_rewrite([](const Network& network, const std::map<int, Steps>& rewrites) {
-    const Network rewritten = *apply_rewrites(network, rewrites);
-    EXPECT_EQ(to_text(simplify(through_onnx(rewritten))), to_text(simplify(rewritten)));
-    const Tensor x = seeded_tensor({1, 3, 6, 6}, 4);
-    const Tensor before = (*evaluate(rewritten, {x}))[0];
-    const Tensor after = (*evaluate(simplify(through_onnx(rewritten)), {x}))[0];
-    for (size_t i = 0; i < before.data.size(); ++i)
-      EXPECT_NEAR(after.data[i], before.data[i], 1e-4);
+    for (const Network& original : {network, simplify(network)}) {
+      const auto rewritten = apply_rewrites(original, rewrites);
+      // A residual in a conv's epilogue is refused by what the Add behind the conv takes, and only
+      // by that.
+      if (!rewritten.ok()) {
+        EXPECT_NE(rewritten.error().message.find("propagated"), std::string::npos);
+        continue;
+      }
+      EXPECT_EQ(to_text(simplify(through_onnx(*rewritten))), to_text(simplify(*rewritten)));
+      const Tensor x = seeded_tensor({1, 3, 6, 6}, 4);
+      const Tensor before = (*evaluate(*rewritten, {x}))[0];
+      const Tensor after = (*evaluate(simplify(through_onnx(*rewritten)), {x}))[0];
+      for (size_t i = 0; i < before.data.size(); ++i)
+        EXPECT_NEAR(after.data[i], before.data[i], 1e-4);
+    }
   });
 }
 

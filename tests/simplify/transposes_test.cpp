@@ -31,12 +31,15 @@ TEST(MoveTransposes, ThroughLayersOfOneInput) {
           "%2 = dense weight=[6x8] <- %1 : 2x5x4x6\noutput %2",
         nullptr},
        {"a mean over all pixels needs no transposition after it",
-        X "%1 = " TO_LAST "%0" L "%2 = reduce_mean axes=1,2 keep=0 <- %1 : 2x4\noutput %2",
-        X "%1 = reduce_mean axes=2,3 keep=0 <- %0 : 2x4\noutput %1"},
+        X "%1 = " TO_LAST "%0" L "%2 = reduce_mean axes=1,2 <- %1 : 2x4\noutput %2",
+        X "%1 = reduce_mean axes=2,3 <- %0 : 2x4\noutput %1"},
        {"per-channel constants belong to dimension 1",
         X "%1 = " TO_LAST "%0" L "%2 = affine scale=[5] shift=[5] <- %1" L "output %2", nullptr},
-       {"a transposed value that others read as well stays",
-        X "%1 = " TO_LAST "%0" L "%2 = activation act=relu <- %1" L "output %1 %2", nullptr}});
+       {"a transposed value stays for others that read it",
+        X "%1 = " TO_LAST "%0" L "%2 = activation act=relu <- %1" L
+          "%3 = concat axis=1 <- %1 %2 : 2x10x8x4\noutput %3",
+        X "%1 = " TO_LAST "%0" L "%2 = activation act=relu <- %0" S "%3 = " TO_LAST "%2" L
+          "%4 = concat axis=1 <- %1 %3 : 2x10x8x4\noutput %4"}});
 }
 
 TEST(MoveTransposes, ThroughLayersOfTwoInputs) {
@@ -55,6 +58,11 @@ TEST(MoveTransposes, ThroughLayersOfTwoInputs) {
           "%6 = activation act=relu <- %5" S "output %6",
         X "input %1" S "%2 = binary kind=add <- %0 %1" S "%3 = activation act=relu <- %2" S
           "output %3"},
+       {"a residual connection",
+        X "%1 = " TO_LAST "%0" L "%2 = dense weight=[4x4] <- %1" L "%3 = binary kind=add <- %1 %2" L
+          "%4 = " TO_FIRST "%3" S "%5 = activation act=relu <- %4" S "output %5",
+        X "%1 = conv stride=1x1 dilation=1x1 pad=0,0,0,0 groups=1 weight=[4x4x1x1] <- %0" S
+          "%2 = binary kind=add <- %0 %1" S "%3 = activation act=relu <- %2" S "output %3"},
        {"a literal that makes the value larger stays",
         "input %0 : 1x4x5x8\n%1 = " TO_LAST "%0 : 1x5x8x4\n%2 = literal value=[2x1x1x4] : 2x1x1x4\n"
         "%3 = binary kind=mul <- %1 %2" L "output %3",
