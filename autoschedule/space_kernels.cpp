@@ -17,8 +17,8 @@ constexpr double k_rival = 1.3;
 // that has been met.
 class Collector {
  public:
-  Collector(std::vector<KernelSpec>& specs, std::string target)
-      : specs_(specs), target_(std::move(target)) {}
+  Collector(std::vector<KernelSpec>& specs, std::string target, int threads)
+      : specs_(specs), target_(std::move(target)), threads_(threads) {}
 
   // By layer; -1 where there is no kernel.
   Result<std::vector<int>> calls(const LaidOutNetwork& laid_out) {
@@ -44,7 +44,7 @@ class Collector {
     for (const ValueId input : l.inputs) add(input);
     add(l.output);
     if (const auto met = by_layer_.find(key); met != by_layer_.end()) return met->second;
-    TRY(KernelSpec spec, kernel_spec(laid_out, layer, {}, target_));
+    TRY(KernelSpec spec, kernel_spec(laid_out, layer, {}, target_, threads_));
     const auto [found, fresh] =
         by_name_.emplace(kernel_name(spec), static_cast<int>(specs_.size()));
     if (fresh) specs_.push_back(std::move(spec));
@@ -54,6 +54,7 @@ class Collector {
 
   std::vector<KernelSpec>& specs_;
   const std::string target_;
+  const int threads_;
   std::map<std::string, int> by_layer_, by_name_;
 };
 
@@ -66,10 +67,10 @@ std::vector<int> sorted_calls(std::vector<int> calls) {
 }  // namespace
 
 Result<SpaceKernels> space_kernels(const Network& network, const SearchSpace& space,
-                                   const std::string& target) {
+                                   const std::string& target, int threads) {
   const Network bare = without_weights(network);
   SpaceKernels kernels;
-  Collector collector(kernels.specs, target);
+  Collector collector(kernels.specs, target, threads);
   const LaidOutNetwork laid_out = lay_out(bare);
   TRY(const std::vector<int> by_layer, collector.calls(laid_out));
   const std::vector<int> convs = conv_layers(laid_out.network);

@@ -23,9 +23,10 @@ struct SpaceKernels {
   std::vector<int> slot_calls;                 // of each slot without a rewrite
 };
 
-// network: simplified, without rewrites. Its weights are not looked at.
+// network: simplified, without rewrites. Its weights are not looked at. threads: that the defaults
+// are made for.
 Result<SpaceKernels> space_kernels(const Network& network, const SearchSpace& space,
-                                   const std::string& target);
+                                   const std::string& target, int threads = 1);
 
 // Up to `most` ways to compute the same kernel, the spec itself first: then the best guess of every
 // other algorithm that applies and is exact enough for a default, the fastest expected first, then

@@ -44,7 +44,8 @@ Network with_noise_weights(Network network) {
 
 Result<Measurer> Measurer::open(const Problem& problem, KernelCache& cache,
                                 const Stopping& stopping) {
-  TRY(SpaceKernels kernels, space_kernels(problem.bare, problem.space, problem.target));
+  TRY(SpaceKernels kernels,
+      space_kernels(problem.bare, problem.space, problem.target, problem.options.threads));
   Measurer measurer(problem, cache, stopping, std::move(kernels));
   const std::filesystem::path& records = problem.options.records;
   TRY(measurer.records_,
@@ -147,8 +148,8 @@ Result<bool> Measurer::time_more_ways(const Configuration& configuration) {
 }
 
 Result<Plan> Measurer::plan(const Configuration& configuration) const {
-  TRY(PreparedNetwork prepared,
-      prepare(problem_->bare, rewriting_plan(*problem_, configuration), problem_->target));
+  TRY(PreparedNetwork prepared, prepare(problem_->bare, rewriting_plan(*problem_, configuration),
+                                        problem_->target, problem_->options.threads));
   for (KernelCall& call : prepared.calls) {
     if (const auto best = times_.best(kernel_name(call.spec))) call.spec = *best;
   }
