@@ -5,7 +5,8 @@
 namespace emulsion {
 
 const char* const k_driver_pool = R"C(// A parallel loop's iterations are shared by the caller and the context's own threads. These spin a little while
-// before they sleep, since the next layer's loop follows within microseconds.
+// before they sleep, since the next layer's loop follows within microseconds. Iterations are taken several at a
+// time: many are shorter than it takes two processors to agree.
 //
 // `next` says which loop runs and which of its iterations is the next to be taken: (loop << 32) + iteration. An
 // iteration is taken by advancing it, which fails once the loop has ended; so a thread that wakes late takes nothing.
@@ -14,7 +15,7 @@ struct pool {
   halide_task_t task;
   void *user_context;
   uint8_t *closure;
-  int min, size, done, code;
+  int min, size, chunk, done, code;
   int threads, started, sleeping, stop;
   pthread_t *handles;
   pthread_mutex_t mutex;
@@ -47,11 +48,17 @@ static void take_iterations(struct pool *p, uint64_t loop) {
     void *const user_context = __atomic_load_n(&p->user_context, __ATOMIC_RELAXED);
     uint8_t *const closure = __atomic_load_n(&p->closure, __ATOMIC_RELAXED);
     const int min = __atomic_load_n(&p->min, __ATOMIC_RELAXED);
-    if (next >> 32 != loop || iteration >= __atomic_load_n(&p->size, __ATOMIC_RELAXED)) break;
-    if (!__atomic_compare_exchange_n(&p->next, &next, next + 1, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) continue;
-    const int code = task(user_context, min + iteration, closure);
-    if (code != 0) __atomic_store_n(&p->code, code, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&p->done, 1, __ATOMIC_RELEASE);
+    const int left = __atomic_load_n(&p->size, __ATOMIC_RELAXED) - iteration;
+    const int chunk = __atomic_load_n(&p->chunk, __ATOMIC_RELAXED), taken = left < chunk ? left : chunk;
+    if (next >> 32 != loop || taken <= 0) break;
+    if (!__atomic_compare_exchange_n(&p->next, &next, next + (uint64_t)taken, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+      continue;
+    }
+    for (int i = 0; i < taken; ++i) {
+      const int code = task(user_context, min + iteration + i, closure);
+      if (code != 0) __atomic_store_n(&p->code, code, __ATOMIC_RELAXED);
+    }
+    __atomic_fetch_add(&p->done, taken, __ATOMIC_RELEASE);
   }
   inside_loop = 0;
 }
@@ -131,6 +138,8 @@ int halide_do_par_for(void *user_context, halide_task_t task, int min, int size,
   __atomic_store_n(&p->closure, closure, __ATOMIC_RELAXED);
   __atomic_store_n(&p->min, min, __ATOMIC_RELAXED);
   __atomic_store_n(&p->size, size, __ATOMIC_RELAXED);
+  const int chunks = 8 * (p->started + 1);
+  __atomic_store_n(&p->chunk, size < chunks ? 1 : size / chunks, __ATOMIC_RELAXED);
   __atomic_store_n(&p->code, 0, __ATOMIC_RELAXED);
   __atomic_store_n(&p->done, 0, __ATOMIC_RELAXED);
   __atomic_store_n(&p->next, loop << 32, __ATOMIC_SEQ_CST);

@@ -397,7 +397,12 @@ void schedule_winograd(WinogradFuncs& funcs, const Nest& nest, const WinogradSch
       .bound_extent(k_tile, tiles)
       .bound_extent(k_c, narrow(s.channels));
   schedule_conv(funcs.sums, s.products, target);
+  // One tile's, whatever Halide makes of guarded loops.
   funcs.output_rows.compute_at(out, vector)
+      .bound_extent(k_tile, 1)
+      .bound_extent(k_c, lanes)
+      .bound(k_i, 0, outputs)
+      .bound(k_j, 0, side)
       .vectorize(k_c, lanes, TailStrategy::RoundUp)
       .unroll(k_i)
       .unroll(k_j);

@@ -1,12 +1,12 @@
-// Kernels that stream large constants prefetch them into the second-level cache; small ones do not.
-#include "lower/prefetch.h"
-
+// What is in kernels' objects: large constants are prefetched into the second-level cache, small
+// ones are not, and nothing allocates.
 #include <gtest/gtest.h>
 
 #include "base/file.h"
 #include "base/process.h"
 #include "lower/algorithm.h"
 #include "lower/lower.h"
+#include "lower/prefetch.h"
 
 namespace emulsion {
 namespace {
@@ -48,6 +48,27 @@ TEST(Prefetch, LargeWeightsAreAskedForInTheSecondLevelCache) {
 
 TEST(Prefetch, SmallWeightsAreLeftToTheHardware) {
   EXPECT_EQ(count(disassembly(16, "host"), "prefetch"), 0u);
+}
+
+// A kernel that would is refused.
+TEST(Winograd, AllocatesNothingWhereTilesHangOverTheImage) {
+  for (const int64_t size : {23, 49, 149}) {
+    Conv conv;
+    conv.weight = abstract_constant({32, 32, 3, 3});
+    KernelSpec spec;
+    spec.op = conv;
+    spec.inputs = {channels_last({1, 32, size, size})};
+    spec.output = channels_last({1, 32, size - 2, size - 2});
+    spec.target = resolve_target("host").value();
+    for (const char* algorithm : {"winograd2", "winograd4", "winograd6"}) {
+      spec.algorithm = algorithm;
+      spec.schedule.clear();
+      const TemporaryDirectory directory;
+      const Status status =
+          compile_to_object(completed(spec).value(), (directory.path() / "kernel.o").string());
+      EXPECT_TRUE(status.ok()) << status.error().message;
+    }
+  }
 }
 
 }  // namespace
