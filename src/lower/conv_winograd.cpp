@@ -8,8 +8,7 @@
 // A schedule is one of the products' nest: y runs over the places p, x over the tiles. Its loops
 // outside y are blocks: the inputs of a block of x are transformed once (by each thread for itself,
 // where blocks of co are parallel), and the products of a block are on the stack until the outputs
-// are made of them. Tiles are counted in strips as wide as
-// a block, so that a block is a rectangle of tiles.
+// are made of them. A block is whole rows of tiles.
 #include <algorithm>
 #include <functional>
 
@@ -53,8 +52,8 @@ struct WinogradSchedule {
   std::vector<Loop> blocks;       // outermost first
   ConvSchedule products;          // from y on
   int64_t channels = 0;           // output channels of a block, a multiple of the products' tile
-  int64_t columns = 0, rows = 0;  // tiles of a block
-  int64_t strips = 0, bands = 0;  // blocks of the image
+  int64_t columns = 0, rows = 0;  // tiles of a block: whole rows of the image's
+  int64_t bands = 0;              // blocks of the image
 };
 
 Result<WinogradSchedule> winograd_schedule(const Nest& conv, int outputs, const std::string& text) {
@@ -94,15 +93,14 @@ Result<WinogradSchedule> winograd_schedule(const Nest& conv, int outputs, const 
     return error("a block of {} channels is not made of whole tiles of {}", block_channels,
                  s.products.tile("co"));
   const int64_t tile_columns = divide_up(conv.x, outputs), tile_rows = divide_up(conv.y, outputs);
-  if (tiles >= tile_columns && tiles % tile_columns != 0)
+  if (tiles % tile_columns != 0)
     return error("a block of {} tiles is not made of whole rows of {}", tiles, tile_columns);
   if (const int64_t bytes = 4 * nest.y * tiles * (nest.ci + s.channels);
       bytes > k_most_winograd_scratch)
     return error("a block of {} tiles and {} channels needs {} bytes of scratch ({} at most)",
                  tiles, s.channels, bytes, k_most_winograd_scratch);
-  s.columns = std::min(tiles, tile_columns);
-  s.rows = tiles / s.columns;
-  s.strips = divide_up(tile_columns, s.columns);
+  s.columns = tile_columns;
+  s.rows = tiles / tile_columns;
   s.bands = divide_up(tile_rows, s.rows);
   return s;
 }
@@ -231,7 +229,7 @@ WinogradFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
                                    const WinogradSchedule& s, int outputs) {
   const Nest& nest = view.nest;
   const WinogradTransforms t = winograd_transforms(outputs, 3);
-  const int side = t.products(), columns = narrow(s.columns), rows = narrow(s.rows * s.bands);
+  const int side = t.products(), columns = narrow(s.columns);
   const bool grouped = nest.groups > 1;
   const Expr g = grouped ? Expr(k_g) : Expr(), group = grouped ? Expr(k_g) : Expr(0);
   const auto define = [&](Func& f, const std::vector<Var>& others, const auto& value) {
@@ -253,9 +251,7 @@ WinogradFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
   if (has_slopes) slopes = parameters.take();
 
   // The input at place (i, j) of a tile. Tiles that hang over the image's end read its last rim.
-  const Expr row = s.strips == 1 ? k_tile / columns : k_tile / columns % rows;
-  const Expr column =
-      s.strips == 1 ? k_tile % columns : k_tile / (columns * rows) * columns + k_tile % columns;
+  const Expr row = k_tile / columns, column = k_tile % columns;
   const TensorDescriptor& image = view.inputs[0];
   const auto coordinate = [&](const Expr& tile, const Expr& place, int64_t tiles, int pad,
                               int64_t extent, int rim) {
@@ -265,8 +261,7 @@ WinogradFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
   };
   const auto input = [&](const Func* f, const Expr& i, const Expr& j) {
     const Expr c = grouped ? k_g * narrow(nest.ci) + k_c : Expr(k_c);
-    const Expr x =
-        coordinate(column, i, s.strips * s.columns, conv.pad[1], image.shape[3], image.rim[3]);
+    const Expr x = coordinate(column, i, s.columns, conv.pad[1], image.shape[3], image.rim[3]);
     const Expr y = coordinate(row, j, s.bands * s.rows, conv.pad[0], image.shape[2], image.rim[2]);
     return f ? (*f)(c, x, y, k_n) : parameters.inputs[0](c, x, y, k_n);
   };
@@ -302,9 +297,7 @@ WinogradFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
   define(funcs.output_rows, {k_i, k_j},
          output_transform(t, k_i, [&](int i) { return at(products, k_c, {k_j * side + i}); }));
   const Expr tx = k_x / outputs, ty = k_y / outputs;
-  const Expr tile_at = s.strips == 1
-                           ? ty * columns + tx
-                           : tx / columns * (columns * rows) + ty * columns + tx % columns;
+  const Expr tile_at = ty * columns + tx;
   Expr result = output_transform(t, k_y % outputs, [&](int j) {
     return funcs.output_rows(tile_arguments(k_c, g, tile_at, k_n, {k_x % outputs, j}));
   });
@@ -335,18 +328,17 @@ void schedule_winograd(WinogradFuncs& funcs, const Nest& nest, const WinogradSch
   const int side = outputs + 2, lanes = narrow(vector_lanes(s.products));
   // The output: its loops outside, in the order of the blocks, then the tiles of a block, its
   // channels, and the outputs of a tile.
-  const Var tx("tx"), ty("ty"), xi("xi"), yi("yi"), txo("txo"), tyo("tyo"), block("block"),
-      co("co"), ci("ci"), vector("vector"), lane("lane");
+  const Var tx("tx"), ty("ty"), xi("xi"), yi("yi"), tyo("tyo"), co("co"), ci("ci"),
+      vector("vector"), lane("lane");
   const TailStrategy guard = TailStrategy::GuardWithIf;
   Func& out = funcs.out;
   out.split(k_x, tx, xi, outputs, guard).split(k_y, ty, yi, outputs, guard);
   std::map<std::string, Var> block_vars{{"n", k_n}};
   if (nest.groups > 1) block_vars.emplace("g", k_g);
-  if (s.strips > 1) out.split(tx, txo, tx, narrow(s.columns), guard);
-  if (s.bands > 1) out.split(ty, tyo, ty, narrow(s.rows), guard);
-  if (s.strips > 1 && s.bands > 1) out.fuse(tyo, txo, block);
-  if (s.strips > 1 || s.bands > 1)
-    block_vars.emplace("x", s.bands == 1 ? txo : s.strips == 1 ? tyo : block);
+  if (s.bands > 1) {
+    out.split(ty, tyo, ty, narrow(s.rows), guard);
+    block_vars.emplace("x", tyo);
+  }
   Var channel = k_c;
   if (s.channels < nest.co) {
     out.split(k_c, co, ci, narrow(s.channels), guard);
@@ -397,12 +389,7 @@ void schedule_winograd(WinogradFuncs& funcs, const Nest& nest, const WinogradSch
       .bound_extent(k_tile, tiles)
       .bound_extent(k_c, narrow(s.channels));
   schedule_conv(funcs.sums, s.products, target);
-  // One tile's, whatever Halide makes of guarded loops.
   funcs.output_rows.compute_at(out, vector)
-      .bound_extent(k_tile, 1)
-      .bound_extent(k_c, lanes)
-      .bound(k_i, 0, outputs)
-      .bound(k_j, 0, side)
       .vectorize(k_c, lanes, TailStrategy::RoundUp)
       .unroll(k_i)
       .unroll(k_j);
@@ -433,19 +420,20 @@ struct Winograd {
       *reason = fmt::format("the stride is {}x{}, not 1x1", conv.stride[0], conv.stride[1]);
     else if (conv.dilation != Extent2{1, 1})
       *reason = fmt::format("the dilation is {}x{}, not 1x1", conv.dilation[0], conv.dilation[1]);
-    else if (const int64_t bytes = scratch_of_a_tile(spec); bytes > k_most_winograd_scratch)
-      *reason = fmt::format("one tile needs {} bytes of scratch ({} at most)", bytes,
+    else if (const int64_t bytes = scratch_of_a_row(spec); bytes > k_most_winograd_scratch)
+      *reason = fmt::format("one row of tiles needs {} bytes of scratch ({} at most)", bytes,
                             k_most_winograd_scratch);
     else
       return true;
     return false;
   }
 
-  // Of one tile and one vector of output channels.
-  static int64_t scratch_of_a_tile(const KernelSpec& spec) {
+  // Of one row of tiles and one vector of output channels.
+  static int64_t scratch_of_a_row(const KernelSpec& spec) {
     constexpr int64_t k_places = (Outputs + 2) * (Outputs + 2);
     const auto& conv = std::get<Conv>(spec.op);
-    return 4 * k_places * (conv.weight->shape[1] + machine_of(spec.target).vector);
+    const int64_t columns = divide_up(spec.output.shape[3], Outputs);
+    return 4 * k_places * columns * (conv.weight->shape[1] + machine_of(spec.target).vector);
   }
 
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {

@@ -129,7 +129,6 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns
   std::vector<int64_t> blocks;
   for (int64_t r = 1; r <= rows; ++r)
     if (divide_up(rows, r) * r * 8 <= rows * 9) blocks.push_back(r * columns);
-  for (int64_t c = columns / 2; c >= 1; c /= 2) blocks.push_back(c);
   const int lanes = lanes_for(nest.co, machine.vector);
   std::vector<std::pair<double, WinogradTile>> scored;
   for (const int64_t tiles : blocks)

@@ -146,7 +146,7 @@ INSTANTIATE_TEST_SUITE_P(
     Winograd, ConvKernel,
     testing::Values(
         Named{"SeveralBands", {.input = {1, 16, 40, 24}, .co = 48, .activation = k_relu}},
-        Named{"Strips", {.input = {1, 96, 9, 130}, .co = 16}},
+        Named{"WideImage", {.input = {1, 24, 9, 130}, .co = 16}},
         Named{"TilesHangOver", {.input = {1, 19, 14, 10}, .co = 40, .residual = true}},
         Named{"ManyChannelsFewTiles", {.input = {2, 64, 5, 4}, .co = 80}},
         Named{"GroupsInImages",
