@@ -10,6 +10,7 @@ const std::vector<AlgorithmRow>& algorithm_rows() {
       depthwise_row(),
       pointwise_row(),
       direct_row(),
+      packed_row(),
       winograd4_row(),
       winograd2_row(),
       winograd6_row(),

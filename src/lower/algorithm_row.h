@@ -19,9 +19,11 @@ struct AlgorithmRow {
 const std::vector<AlgorithmRow>& algorithm_rows();
 const AlgorithmRow* find_row(const std::string& algorithm);
 
-// Convolutions: conv_direct.cpp, conv_pointwise.cpp, conv_depthwise.cpp, conv_winograd.cpp.
+// Convolutions: conv_direct.cpp, conv_pointwise.cpp, conv_depthwise.cpp, conv_packed.cpp,
+// conv_winograd.cpp.
 AlgorithmRow pointwise_row();
 AlgorithmRow depthwise_row();
+AlgorithmRow packed_row();
 AlgorithmRow direct_row();
 AlgorithmRow winograd2_row();
 AlgorithmRow winograd4_row();

@@ -67,7 +67,13 @@ ConvFuncs build_conv_funcs(const Conv& conv, const ConvView& view, const ConvSch
 
   const RDom r({{0, narrow(nest.ci)}, {0, narrow(nest.kx)}, {0, narrow(nest.ky)}}, "r");
   const Taps at = taps(conv, x, y, r.y, r.z);
-  const Expr in_channel = grouped ? g * narrow(nest.ci) + r.x : Expr(r.x);
+  Expr in_channel = r.x;
+  if (view.packed > 1) {
+    const int of_group = narrow(nest.co / view.packed);
+    in_channel += (group * narrow(view.packed) + c / of_group) * narrow(nest.ci);
+  } else if (grouped) {
+    in_channel += g * narrow(nest.ci);
+  }
   const Expr value = funcs.prologue.defined() ? funcs.prologue(in_channel, at.x, at.y, n)
                                               : in(in_channel, at.x, at.y, n);
   const std::vector<Var> args =

@@ -53,7 +53,7 @@ std::vector<PackedConstant> pack_channel_constants(const Conv& conv, int64_t gro
 
 std::vector<PackedConstant> pack_conv(const Conv& conv, const ConvSchedule& schedule) {
   const Shape& shape = conv.weight->shape;
-  const int64_t groups = conv.groups, co = shape[0] / groups;
+  const int64_t groups = schedule.nest.groups, co = shape[0] / groups;
   const int64_t block = schedule.tile("co"), blocks = (co + block - 1) / block;
   const std::vector<Loop> loops = schedule.reductions();
   PackedConstant weight;

@@ -19,8 +19,12 @@ struct TiledConv {
   }
 
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
-    const Nest nest = View(spec).nest;
-    std::vector<CostedSchedule> schedules = conv_schedules(nest, machine_of(spec.target));
+    const ConvView view = View(spec);
+    const Nest& nest = view.nest;
+    const Machine machine = machine_of(spec.target);
+    std::vector<CostedSchedule> schedules = view.packed > 1
+                                                ? packed_schedules(nest, view.packed, machine)
+                                                : conv_schedules(nest, machine);
     // The templates have enough iterations for any few threads.
     if (nest.multiplies() >= k_parallel_multiplies)
       for (CostedSchedule& schedule : schedules) schedule.cycles /= spec.threads;
@@ -45,9 +49,15 @@ struct TiledConv {
   static Result<LoweredKernel> lower(const KernelSpec& spec) {
     TRY(const ConvSchedule schedule, schedule_of(spec));
     const Halide::Target target = halide_target(spec.target);
-    ConvFuncs funcs = build_conv_funcs(std::get<Conv>(spec.op), View(spec), schedule);
+    const ConvView view = View(spec);
+    ConvFuncs funcs = build_conv_funcs(std::get<Conv>(spec.op), view, schedule);
     schedule_conv(funcs, schedule, target);
-    return LoweredKernel{funcs.arguments, funcs.out, target};
+    LoweredKernel kernel{funcs.arguments, funcs.out, target};
+    if (packing_shuffles(view.packed)) {
+      kernel.shuffled_buffer = funcs.prologue.defined() ? funcs.prologue.name() : "in";
+      kernel.shuffled_block = static_cast<int>(view.packed * view.nest.ci);
+    }
+    return kernel;
   }
 
   static AlgorithmRow row(const char* name, const char* sentence,

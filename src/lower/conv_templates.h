@@ -20,6 +20,7 @@ enum class TileOrder {
   channels_rows_pixels,  // co y x: the weights of a tile of channels are read once from afar
   rows_channels_pixels,  // y co x: a row of inputs is used for all channels
   rows_pixels_channels,  // y x co: a tile's inputs are used for all channels
+  rows_groups_pixels,    // y g x: the cache lines of a row of inputs are used for all groups
   // co, then ci ky kx outside y x: a part of the weights is read once for all pixels, whose sums
   // wait in the first level cache
   channels_weights_pixels,
@@ -35,12 +36,21 @@ struct ConvTile {
   int unroll_kx = 1;  // 1, or all of kx
   int ci_block = 0;   // input channels between which all taps (and pixels) are visited; 0: all
   TileOrder order = TileOrder::channels_rows_pixels;
+  // All taps of a row at each input channel, so that neighbouring pixels' inputs are loaded once.
+  bool taps_within = false;
 };
 
 // The steps of a tile on a conv's unscheduled nest.
 std::string conv_steps(const Nest& nest, const ConvTile& tile);
 // Alternatives worth measuring (24 at most), default first.
 std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine);
+
+// Whether so many groups in a vector get their inputs by shuffles, for which the input channels of a
+// group are unrolled; two are loaded one by one.
+bool packing_shuffles(int64_t packed);
+// The same for packed_view's nest, with so many groups in a vector.
+std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,
+                                             const Machine& machine);
 
 // The same for groups = ci = co, where vectors run over the channels g.
 std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "lower/machine.h"
+
 namespace emulsion {
 
 namespace {
@@ -31,7 +33,7 @@ int64_t reach(int64_t outputs, int64_t taps, int stride, int dilation, int pad, 
 
 ConvView conv_view(const KernelSpec& spec) {
   const auto& conv = std::get<Conv>(spec.op);
-  return {conv_nest(conv, spec.inputs[0].shape), spec.inputs, spec.output};
+  return {conv_nest(conv, spec.inputs[0].shape), spec.inputs, spec.output, 1};
 }
 
 ConvView flattened_view(const KernelSpec& spec) {
@@ -47,6 +49,22 @@ ConvView flattened_view(const KernelSpec& spec) {
   for (TensorDescriptor& input : view.inputs) input = folded(input, images);
   view.output = folded(view.output, images);
   view.nest = conv_nest(std::get<Conv>(spec.op), view.inputs[0].shape);
+  return view;
+}
+
+ConvView packed_view(const KernelSpec& spec) {
+  ConvView view = conv_view(spec);
+  const int64_t vector = machine_of(spec.target).vector, co = view.nest.co;
+  const bool whole = (co & (co - 1)) == 0;  // some groups fill a vector
+  while (whole && view.nest.groups % 2 == 0 && view.nest.co * 2 <= vector) {
+    view.nest.groups /= 2;
+    view.nest.co *= 2;
+    view.packed *= 2;
+  }
+  for (Loop& loop : view.nest.loops) {
+    if (loop.name == "g") loop.extent = view.nest.groups;
+    if (loop.name == "co") loop.extent = view.nest.co;
+  }
   return view;
 }
 

@@ -14,6 +14,7 @@ struct ConvView {
   Nest nest;                             // unscheduled
   std::vector<TensorDescriptor> inputs;  // as the spec's, or several dimensions as one
   TensorDescriptor output;
+  int64_t packed = 1;  // groups of the conv in each of the nest's
 };
 
 // As the descriptors have it.
@@ -21,6 +22,11 @@ ConvView conv_view(const KernelSpec& spec);
 // For a 1x1 conv of stride 1 without padding: the same, with y folded into x, and n too, as far as
 // the strides of all tensors allow.
 ConvView flattened_view(const KernelSpec& spec);
+
+// Groups of fewer output channels than a vector holds, as many in one of the nest's groups as fill a
+// vector: its co runs over the output channels of all of them, its ci over the input channels of
+// each. As the descriptors have it where no two groups fit, or no number of them fills a vector.
+ConvView packed_view(const KernelSpec& spec);
 
 // Whether this is a conv whose tensors are images stored channels innermost, with an input rim that
 // covers every tap; else why not ("" when it is no conv at all).

@@ -2,6 +2,7 @@
 
 #include "lower/algorithm_row.h"
 #include "lower/prefetch.h"
+#include "lower/shuffle.h"
 #include "lower/target.h"
 
 namespace emulsion {
@@ -52,6 +53,13 @@ std::set<std::string> streamed_constants(const KernelSpec& spec) {
 
 }  // namespace
 
+Halide::Pipeline LoweredKernel::pipeline() const {
+  Halide::Pipeline pipeline(output);
+  if (shuffled_block > 1)
+    pipeline.add_custom_lowering_pass(new ShufflesBlocks(shuffled_buffer, shuffled_block));
+  return pipeline;
+}
+
 Result<LoweredKernel> lower(const KernelSpec& spec) {
   const AlgorithmRow* row = find_row(spec.algorithm);
   if (!row) return error("no algorithm is called '{}'", spec.algorithm);
@@ -67,9 +75,8 @@ Status compile_to_object(const KernelSpec& spec, const std::string& object_path,
                                     .with_feature(Halide::Target::NoBoundsQuery);
   return catching(spec, [&]() -> Status {
     const std::string name = kernel_name(spec);
-    const Halide::Module module =
-        Halide::Pipeline(kernel.output)
-            .compile_to_module(kernel.arguments, name, target, Halide::LinkageType::External);
+    const Halide::Module module = kernel.pipeline().compile_to_module(
+        kernel.arguments, name, target, Halide::LinkageType::External);
     FindsHeapAllocation heap;
     for (const auto& function : module.functions()) function.body.accept(&heap);
     if (!heap.found.empty())

@@ -15,6 +15,11 @@ struct LoweredKernel {
   std::vector<Halide::Argument> arguments;  // inputs, then packed constants
   Halide::Func output;                      // scheduled
   Halide::Target target;
+  // Vectors of this buffer are shuffled within blocks of so many elements (see shuffle.h); 1: none.
+  std::string shuffled_buffer;
+  int shuffled_block = 1;
+
+  Halide::Pipeline pipeline() const;  // of the output, shuffles included
 };
 
 // The scheduled pipeline of a completed spec.

@@ -6,8 +6,7 @@ namespace emulsion {
 
 namespace {
 
-// Beyond these a kernel's code or its stack grows out of proportion.
-constexpr int64_t k_most_unrolled = 512;
+// Beyond this a kernel's stack grows out of proportion.
 constexpr int64_t k_most_sums = 32 << 10;
 
 int64_t copies(const std::vector<Loop>& loops) {

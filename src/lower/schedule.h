@@ -13,6 +13,9 @@
 
 namespace emulsion {
 
+// Beyond this a kernel's code grows out of proportion: copies of its innermost statement.
+inline constexpr int64_t k_most_unrolled = 512;
+
 struct ConvSchedule {
   Nest nest;                // transformed
   std::vector<Loop> outer;  // outside every reduction, outermost first

@@ -194,7 +194,7 @@ void check_conv(const KernelSpec& spec) {
   Memory result(spec.output, nan);
   buffers.push_back(buffer(result.host(output_layout(spec.output)), kernel->output.dimensions()));
   try {
-    const Halide::Callable callable = kernel->output.compile_to_callable(
+    const Halide::Callable callable = kernel->pipeline().compile_to_callable(
         kernel->arguments, kernel->target.with_feature(Halide::Target::JIT)
                                .with_feature(Halide::Target::NoAsserts)
                                .with_feature(Halide::Target::NoBoundsQuery));

@@ -24,9 +24,9 @@ class Draws {
 
 ConvCase random_conv(Draws& draw) {
   ConvCase c;
-  const int64_t groups = draw.of({1, 1, 1, 2, 3});
+  const int64_t groups = draw.of({1, 1, 1, 2, 3, 8});
   const bool depthwise = draw.of({0, 0, 0, 1}) == 1;
-  const int64_t ci = draw.of({1, 3, 4, 8, 17, 32}), co = draw.of({1, 3, 8, 16, 17, 33, 48});
+  const int64_t ci = draw.of({1, 3, 4, 8, 17, 32}), co = draw.of({1, 3, 4, 8, 16, 17, 33, 48});
   c.input = {draw.of({1, 1, 2}), ci * groups, draw.of({1, 5, 7, 13}), draw.of({1, 5, 7, 13})};
   c.co = co * groups;
   c.groups = static_cast<int>(groups);

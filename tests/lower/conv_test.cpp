@@ -98,6 +98,41 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) { return info.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
+    Packed, ConvKernel,
+    testing::Values(
+        Named{"GroupsOf4", {.input = {1, 32, 7, 13}, .co = 32, .groups = 8, .activation = k_relu}},
+        Named{"GroupsOf8", {.input = {2, 32, 13, 11}, .co = 32, .groups = 4, .residual = true}},
+        Named{"FewerInputsThanOutputs", {.input = {1, 16, 5, 9}, .co = 64, .groups = 16}},
+        Named{"MoreInputsThanOutputs", {.input = {1, 48, 5, 5}, .co = 16, .groups = 4}},
+        Named{"ThreeInputs", {.input = {1, 24, 5, 5}, .co = 32, .stride = {2, 2}, .groups = 8}},
+        Named{"OneOutput", {.input = {1, 48, 5, 5}, .co = 16, .groups = 16}},
+        Named{"TooFewGroupsForAVector", {.input = {1, 24, 7, 7}, .co = 24, .groups = 6}},
+        Named{"DilatedAndUneven",
+              {.input = {1, 32, 9, 8},
+               .co = 32,
+               .stride = {1, 2},
+               .dilation = {2, 1},
+               .pad = {2, 1, 3, 0},
+               .groups = 8}},
+        Named{"SlicesAtOddPlaces",
+              {.input = {1, 32, 5, 5},
+               .co = 32,
+               .groups = 8,
+               .residual = true,
+               .activation = prelu(32),
+               .parent_channels = 5}},
+        Named{"PackedPointwise",
+              {.input = {1, 64, 5, 5},
+               .co = 64,
+               .kernel = {1, 1},
+               .pad = {0, 0, 0, 0},
+               .groups = 16}},
+        Named{"PackedPrologue",
+              {.input = {1, 32, 5, 7}, .co = 32, .groups = 8, .prologue = scaled_relu(32)}},
+        Named{"TooManyInputsToUnroll", {.input = {1, 1024, 3, 3}, .co = 16, .groups = 4}}),
+    [](const auto& info) { return info.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
     Pointwise, ConvKernel,
     testing::Values(Named{"Flat",
                           {.input = {2, 48, 7, 7},
