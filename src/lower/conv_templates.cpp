@@ -13,6 +13,8 @@ constexpr int64_t k_line_bytes = 64;
 constexpr size_t k_most_tiles = 6;  // of a kind
 // So few input channels are unrolled together.
 constexpr int64_t k_few_channels = 4;
+// Two tiles' weights, in bytes, stay in the second level cache together.
+constexpr double k_most_streamed_tile = 512 << 10;
 // Sums that wait in a cache between two parts of the weights: 32 KB.
 constexpr int64_t k_most_waiting_sums = 8 << 10;
 // Copies of a statement that templates make at most.
@@ -24,6 +26,10 @@ int64_t tiles(int64_t extent, int64_t tile) {
 
 int64_t weight_bytes(const Nest& nest) {
   return 4 * nest.co * nest.ci * nest.ky * nest.kx;
+}
+
+int64_t input_bytes(const Nest& nest) {
+  return 4 * nest.n * nest.groups * nest.ci * nest.y * nest.stride[0] * nest.x * nest.stride[1];
 }
 
 // Bytes a cycle of weights from the second level cache, and from beyond it.
@@ -73,12 +79,23 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
       static_cast<double>(tiles(nest.co, int64_t{tile.lanes} * tile.vectors));
   const double tile_weights = static_cast<double>(weight_bytes(nest)) / channel_tiles;
   if (tile_weights > static_cast<double>(machine.l1_bytes)) again = std::max(again, bytes / k_near);
+  // Channels outside pixels read the inputs again for each tile of channels.
+  if (nest.ky * nest.kx == 1 && tile.order == TileOrder::channels_rows_pixels &&
+      input_bytes(nest) > machine.l1_bytes)
+    again += 2.0 * tile.y * tile.x / k_near;
   const double passes = pixel_passes(nest, tile);
   double first = again;
-  // Fewer loads leave more of the stream to overlap with.
-  const bool overlaps = tile.taps_within && tile.vectors > 1 && nest.stride[1] == 1 && passes > 1;
+  // Measured: a stream of the next tile's weights, spread over all readings of this one, costs less
+  // the fewer loads there are beside it.
+  double stream = bytes;
+  if (passes > 1 && tile.vectors > 1 && tile_weights <= k_most_streamed_tile) {
+    if (nest.ky * nest.kx == 1)
+      stream /= 4;
+    else if (tile.taps_within && nest.stride[1] == 1)
+      stream /= 2;
+  }
   if (nest.groups * weight_bytes(nest) > machine.l2_bytes / 2)
-    first = streamed_step(again, overlaps ? bytes / 2 : bytes, passes > 1);
+    first = streamed_step(again, stream, passes > 1);
   // Each tile starts and ends with its sums in memory.
   const double sums = tile.vectors * tile.y * tile.x;
   const double around = 2 * sums / static_cast<double>(nest.ci * nest.ky * nest.kx);
@@ -97,10 +114,12 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
   if (tile_bytes * tile.ci_block > machine.l1_bytes) again *= 1.1;
   const double sums = tile.vectors * tile.y * tile.x;
   const bool near = nest.n * nest.y * nest.x * tile_bytes <= machine.l1_bytes / 2;
-  const double around = (near ? 2.5 : 8) * sums / tile.ci_block;
+  const double around = (near ? 2.5 : 16) * sums / tile.ci_block;
   const auto steps = static_cast<double>(nest.groups * nest.ci * nest.ky * nest.kx);
+  constexpr double k_parts = 1.1;  // measured: of taking the weights in parts
   return steps * channel_tiles *
-         std::max(passes * (again + around), static_cast<double>(tile_bytes) / k_far_bytes);
+         std::max(k_parts * passes * (again + around),
+                  static_cast<double>(tile_bytes) / k_far_bytes);
 }
 
 bool fits(const ConvTile& tile, const Machine& machine) {
@@ -131,8 +150,9 @@ void keep_fastest(ScoredTiles& scored, size_t count) {
   if (scored.size() > count) scored.resize(count);
 }
 
-// The fastest tiles of both kinds, sparing so many registers.
-ScoredTiles tiles_by_speed(const Nest& nest, const Machine& machine, int spare = 0) {
+// The fastest tiles of both kinds in an order, sparing so many registers.
+ScoredTiles tiles_by_speed(const Nest& nest, const Machine& machine, TileOrder order,
+                           int spare = 0) {
   ScoredTiles scored, within;
   const int lanes = lanes_for(nest.co, machine.vector);
   const int most_vectors = static_cast<int>(tiles(nest.co, lanes));
@@ -140,7 +160,8 @@ ScoredTiles tiles_by_speed(const Nest& nest, const Machine& machine, int spare =
     for (int y = 1; y <= std::min<int64_t>(4, nest.y); ++y)
       for (int x = 1; x <= std::min<int64_t>(machine.registers, nest.x); ++x) {
         if (y > 1 && x < nest.x && x % 4 != 0 && x != 3) continue;
-        const ConvTile tile{lanes, vectors, y, x};
+        ConvTile tile{lanes, vectors, y, x};
+        tile.order = order;
         // Compilers load the inputs of unrolled steps early, which needs registers that large
         // tiles leave none of.
         const bool few = nest.ci <= k_few_channels;
@@ -305,7 +326,7 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
     orders.insert(orders.begin(), rows_groups_pixels);
   // Input channels a step: all of a few; otherwise two where nothing else shares the loop's cost.
   std::vector<int> unrolls{taps ? 1 : 2, taps ? 2 : 1};
-  const ScoredTiles tiles = tiles_by_speed(nest, machine);
+  const ScoredTiles tiles = tiles_by_speed(nest, machine, orders[0]);
   if (nest.ci <= k_few_channels) unrolls = {static_cast<int>(nest.ci), 1};
   const auto stationary = stationary_tiles(nest, machine);
   const bool better = !stationary.empty() && stationary.front().first < tiles.front().first;
@@ -318,7 +339,11 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
     for (const int unroll : unrolls)
       for (auto [cycles, tile] : tiles) {
         if (nest.ci % unroll != 0) continue;
-        if (!tile.taps_within || order == rows_groups_pixels) tile.order = order;
+        // Measured: tiles with their taps within do better with channels outside while a good part
+        // of the inputs stays in the second level cache.
+        const bool near = tile.taps_within && order == rows_channels_pixels &&
+                          input_bytes(nest) * 6 <= machine.l2_bytes;
+        tile.order = near ? channels_rows_pixels : order;
         if (!tile.taps_within) tile.unroll_ci = unroll;
         if (tile.unroll_ci == 1) tile.ci_block = near_channels(nest, tile, machine);
         const int64_t copies = int64_t{tile.vectors} * tile.y * tile.x * tile.unroll_ci;
@@ -348,7 +373,9 @@ std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,
       add_schedule(schedules, slower * cycles, conv_steps(nest, tile));
   };
   const int spare = packing_shuffles(packed) ? 6 : 1;
-  for (const auto& [cycles, tile] : tiles_by_speed(nest, machine, spare)) add(cycles, tile);
+  for (const auto& [cycles, tile] :
+       tiles_by_speed(nest, machine, TileOrder::rows_groups_pixels, spare))
+    add(cycles, tile);
   const ConvTile smallest{lanes_for(nest.co, machine.vector)};
   if (schedules.empty()) add(expected_cycles(nest, smallest, machine), smallest);
   return schedules;

@@ -90,6 +90,14 @@ class InsertsPrefetches : public IRMutator {
   explicit InsertsPrefetches(const std::set<std::string>& buffers) : buffers_(buffers) {}
   bool inserted = false;
 
+  Stmt body_of(const LoweredFunc& function) {
+    task_.clear();
+    // A parallel loop's body is a function of its iteration.
+    for (const LoweredArgument& argument : function.args)
+      if (argument.is_scalar() && argument.type == Halide::Int(32)) task_ = argument.name;
+    return mutate(function.body);
+  }
+
  private:
   using IRMutator::visit;
 
@@ -166,10 +174,10 @@ class InsertsPrefetches : public IRMutator {
           (Variable::make(Halide::Int(32), (*loop)->name) - (*loop)->min) * stream.passes;
       stream.passes *= static_cast<int>(*extent);
     }
-    if (stream.passes == 1 || loop == loops_.rend()) return std::nullopt;
-    const Expr next = Variable::make(Halide::Int(32), (*loop)->name) + 1;
-    const auto tile =
-        as_const_int(simplify(substitute((*loop)->name, next, stream.start) - stream.start));
+    const std::string outer = loop == loops_.rend() ? task_ : (*loop)->name;
+    if (stream.passes == 1 || outer.empty()) return std::nullopt;
+    const Expr next = Variable::make(Halide::Int(32), outer) + 1;
+    const auto tile = as_const_int(simplify(substitute(outer, next, stream.start) - stream.start));
     if (!tile || *tile < k_line_elements || *tile > k_most_tile_elements) return std::nullopt;
     stream.tile = static_cast<int>(*tile);
     return stream;
@@ -182,6 +190,7 @@ class InsertsPrefetches : public IRMutator {
   const std::set<std::string>& buffers_;
   std::vector<std::pair<std::string, Expr>> lets_;
   std::vector<const For*> loops_;
+  std::string task_;  // the iteration that the function is for, if it is a parallel loop's body
 };
 
 }  // namespace
@@ -191,7 +200,7 @@ std::optional<Halide::Module> with_prefetches(const Halide::Module& module,
   InsertsPrefetches inserts(buffers);
   Halide::Module result(module.name(), module.target());
   for (LoweredFunc function : module.functions()) {
-    function.body = inserts.mutate(function.body);
+    function.body = inserts.body_of(function);
     result.append(function);
   }
   for (const auto& buffer : module.buffers()) result.append(buffer);

@@ -78,7 +78,10 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, const
   const double tile_weights = bytes * channels;
   const double again =
       tile_weights > static_cast<double>(machine.l1_bytes) ? std::max(step, bytes / k_near) : step;
-  const double far = streamed_step(step, bytes, false), near = std::max(step, bytes / k_near);
+  double far = streamed_step(step, bytes, false);
+  // Measured: less of a stream overlaps where each place's weights serve a single register tile.
+  if (passes == 1 && blocks == 1) far += 0.3 * std::min(step, bytes / k_far_bytes);
+  const double near = std::max(step, bytes / k_near);
   const bool resident = weight_bytes < 0.7 * static_cast<double>(machine.l2_bytes);
   const double first = far + (blocks - 1) * (resident ? near : far);
   // A place's transformed inputs come from afar once a block of channels, or for each register tile
