@@ -15,7 +15,13 @@ namespace emulsion {
 template <ConvView (*View)(const KernelSpec&)>
 struct TiledConv {
   static Result<ConvSchedule> schedule_of(const KernelSpec& spec) {
-    return conv_schedule(View(spec).nest, spec.schedule, {"co", true});
+    const ConvView view = View(spec);
+    TRY(ConvSchedule schedule, conv_schedule(view.nest, spec.schedule, {"co", true}));
+    // Beyond the last channel there is no group whose input could be read.
+    if (const int64_t tile = schedule.tile("co"); view.packed > 1 && view.nest.co % tile != 0)
+      return error("a tile of {} channels does not divide the {} that share a vector", tile,
+                   view.nest.co);
+    return schedule;
   }
 
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {

@@ -68,6 +68,13 @@ std::string random_schedule(Draws& draw, KernelSpec spec) {
   return schedule;
 }
 
+// Says first what it runs, so that a crash can be replayed.
+void check_and_say(const ConvCase& c, const KernelSpec& spec) {
+  fmt::print("{}: {}: {}\n", describe(c), spec.algorithm, spec.schedule);
+  std::fflush(stdout);
+  check_conv(spec);
+}
+
 class RandomConv : public testing::TestWithParam<int> {};
 
 TEST_P(RandomConv, EqualsTheReferenceUnderRandomSteps) {
@@ -85,7 +92,7 @@ TEST_P(RandomConv, EqualsTheReferenceUnderRandomSteps) {
   spec.schedule = random_schedule(draw, spec);
   const auto full = completed(spec);
   ASSERT_TRUE(full.ok()) << full.error().message;
-  check_conv(*full);
+  check_and_say(c, *full);
 }
 
 // Shapes that suit the templates' own tiles better.
@@ -123,7 +130,7 @@ TEST_P(RandomConv, EqualsTheReferenceUnderAnAlternativeOfItsTemplate) {
   }
   const auto full = completed(alternatives[draw.below(alternatives.size())]);
   ASSERT_TRUE(full.ok()) << full.error().message;
-  check_conv(*full);
+  check_and_say(c, *full);
 }
 
 INSTANTIATE_TEST_SUITE_P(, RandomConv, testing::Range(0, 40));

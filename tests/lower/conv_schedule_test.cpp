@@ -105,6 +105,8 @@ TEST_P(Schedule, IsRefusedWithTheReason) {
     spec = ConvCase{.input = {1, 12, 7, 7}, .co = 12, .groups = 12}.spec();
   if (std::string(GetParam().algorithm) == "pointwise")
     spec = ConvCase{.input = {1, 12, 7, 7}, .co = 12, .kernel = {1, 1}, .pad = {0, 0, 0, 0}}.spec();
+  if (std::string(GetParam().algorithm) == "packed")
+    spec = ConvCase{.input = {1, 32, 7, 7}, .co = 32, .groups = 8}.spec();
   spec.target = *resolve_target("host");
   spec.algorithm = GetParam().algorithm;
   spec.schedule = GetParam().schedule;
@@ -130,6 +132,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"depthwise", "vectorize co", "this algorithm vectorizes g, not co"},
         Refused{"depthwise", "tile g 16; vectorize gi",
                 "a tile of 16 is larger than g's 12 iterations"},
+        Refused{"packed", "tile co 24; vectorize coi 8", "a tile of 24 channels does not divide"},
         Refused{"pointwise", "tile y 2", "larger than y's 1 iterations"},
         // 7x5 in tiles of 2x2: 4 rows of 3.
         Refused{"winograd2", "interchange co y; split y 4; tile co 16",
