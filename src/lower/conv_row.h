@@ -20,7 +20,8 @@ struct TiledConv {
 
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
     const Nest nest = View(spec).nest;
-    std::vector<CostedSchedule> schedules = conv_schedules(nest, machine_of(spec.target));
+    std::vector<CostedSchedule> schedules =
+        conv_schedules(nest, machine_of(spec.target, spec.weights));
     // The templates have enough iterations for any few threads.
     if (nest.multiplies() >= k_parallel_multiplies)
       for (CostedSchedule& schedule : schedules) schedule.cycles /= spec.threads;
@@ -52,8 +53,8 @@ struct TiledConv {
 
   static AlgorithmRow row(const char* name, const char* sentence,
                           bool (*applies)(const KernelSpec&, std::string*)) {
-    constexpr double k_error_bound = 1e-5;
-    return {{name, sentence, applies, best_guess, schedules, pack, k_error_bound},
+    constexpr double k_error_bound = 1e-5, k_half_error = 2e-3;
+    return {{name, sentence, applies, best_guess, schedules, pack, k_error_bound, k_half_error},
             lower,
             check_schedule};
   }

@@ -14,6 +14,7 @@ struct ConvView {
   Nest nest;                             // unscheduled
   std::vector<TensorDescriptor> inputs;  // as the spec's, or several dimensions as one
   TensorDescriptor output;
+  ElementType weights = ElementType::f32;  // as they are stored
 };
 
 // As the descriptors have it.
