@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 
 #include "lower/algorithm.h"
 #include "lower/conv_templates.h"
@@ -28,8 +27,30 @@ Result<KernelSpec> by_default(KernelSpec spec) {
   return completed(std::move(spec));
 }
 
-// The choice of half precision for a spec, where the cost model expects a gain.
-std::optional<RiskyChoice> choice_for(const KernelSpec& spec) {
+}  // namespace
+
+int64_t stored_weights(const KernelSpec& spec) {
+  // Extents alone: packing the weights themselves takes a while.
+  const Result<KernelSpec> bare = parse_kernel_spec(to_text(spec));
+  EMULSION_CHECK(bare.ok());
+  const std::vector<PackedConstant> packed = pack_constants(*bare, bare->op);
+  int64_t count = 1;
+  for (const int extent : packed.at(0).extents) count *= extent;
+  return count;
+}
+
+bool streams_weights(const KernelSpec& spec) {
+  return 4 * weight_count(spec.op) > machine_of(spec.target).l2_bytes / 2;
+}
+
+Result<KernelSpec> halved(const KernelSpec& spec) {
+  if (!half_holds(spec.op)) return error("weights are too large for half precision");
+  KernelSpec half = spec;
+  half.weights = ElementType::f16;
+  return completed(std::move(half));
+}
+
+std::optional<RiskyChoice> half_choice(const KernelSpec& spec) {
   // The model is rougher than a few percent.
   constexpr double k_clearly = 0.95;
   if (spec.weights == ElementType::f16 || !streams_weights(spec)) return std::nullopt;
@@ -57,29 +78,6 @@ std::optional<RiskyChoice> choice_for(const KernelSpec& spec) {
   return RiskyChoice{0, spec, *std::move(half), std::max(before - after, k_felt * streaming), 0};
 }
 
-}  // namespace
-
-int64_t stored_weights(const KernelSpec& spec) {
-  // Extents alone: packing the weights themselves takes a while.
-  const Result<KernelSpec> bare = parse_kernel_spec(to_text(spec));
-  EMULSION_CHECK(bare.ok());
-  const std::vector<PackedConstant> packed = pack_constants(*bare, bare->op);
-  int64_t count = 1;
-  for (const int extent : packed.at(0).extents) count *= extent;
-  return count;
-}
-
-bool streams_weights(const KernelSpec& spec) {
-  return 4 * weight_count(spec.op) > machine_of(spec.target).l2_bytes / 2;
-}
-
-Result<KernelSpec> halved(const KernelSpec& spec) {
-  if (!half_holds(spec.op)) return error("weights are too large for half precision");
-  KernelSpec half = spec;
-  half.weights = ElementType::f16;
-  return completed(std::move(half));
-}
-
 Result<HalfWeights> with_half_weights(const Network& network, const Plan& plan, KernelCache& cache,
                                       const HalfWeightOptions& options) {
   HalfWeightOptions resolved = options;
@@ -91,7 +89,7 @@ Result<HalfWeights> with_half_weights(const Network& network, const Plan& plan, 
   std::vector<RiskyChoice> choices;
   std::map<std::string, double> errors;  // by kernel
   for (size_t i = 0; i < prepared.calls.size(); ++i) {
-    std::optional<RiskyChoice> choice = choice_for(prepared.calls[i].spec);
+    std::optional<RiskyChoice> choice = half_choice(prepared.calls[i].spec);
     if (!choice) continue;
     choice->call = i;
     const std::string name = kernel_name(choice->risky);

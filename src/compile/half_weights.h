@@ -2,6 +2,7 @@
 // do not stay in a cache, and whose time is that of streaming them.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "compile/tolerance.h"
@@ -23,6 +24,10 @@ struct HalfWeights {
 // the tolerance. Layers whose kernel the plan names keep its algorithm and schedule.
 Result<HalfWeights> with_half_weights(const Network& network, const Plan& plan, KernelCache& cache,
                                       const HalfWeightOptions& options);
+
+// The choice of half precision for a call's spec, its gain in cycles and its error not measured, or
+// nothing where the cost model expects no gain.
+std::optional<RiskyChoice> half_choice(const KernelSpec& spec);
 
 // Weights that the spec's kernel reads: more than the layer has where they are transformed.
 int64_t stored_weights(const KernelSpec& spec);

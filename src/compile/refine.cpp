@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "base/progress.h"
 #include "compile/alternatives.h"
+#include "compile/half_weights.h"
 #include "compile/prepare.h"
 #include "kernels/time_kernel.h"
 #include "lower/algorithm.h"
@@ -142,13 +143,36 @@ KernelSpec with_op(KernelSpec spec, const Op& op) {
   return spec;
 }
 
+// What the cost model expects of half precision, for the calls of a group that there was no time
+// to measure.
+void add_expected(const PreparedNetwork& prepared, const Group& group, KernelCache& cache,
+                  std::vector<RiskyChoice>& choices) {
+  double error = 0;                      // of the group's kernel
+  constexpr double k_cycles_a_ms = 3e6;  // of some processor: gains are only compared
+  for (const size_t call : group.calls) {
+    std::optional<RiskyChoice> choice = half_choice(prepared.calls[call].spec);
+    if (!choice) continue;
+    choice->call = call;
+    choice->gain /= k_cycles_a_ms;
+    if (error == 0) {
+      const auto measured = kernel_difference(cache, choice->safe, choice->risky);
+      error = measured.ok() ? *measured : error_bound(choice->risky);
+    }
+    choice->error = error;
+    choices.push_back(*std::move(choice));
+  }
+}
+
 // The fastest safe choice of each group, for the calls; and what errs more and is clearly faster.
 std::vector<RiskyChoice> choose(PreparedNetwork& prepared, const std::vector<Group>& groups,
-                                KernelCache& cache) {
+                                KernelCache& cache, ElementType weights) {
   constexpr double k_worth_a_risk = 0.97;
   std::vector<RiskyChoice> choices;
   for (const Group& group : groups) {
-    if (group.measured.empty()) continue;
+    if (group.measured.empty()) {
+      if (weights == ElementType::f16) add_expected(prepared, group, cache, choices);
+      continue;
+    }
     const auto safe = std::find_if(group.measured.begin(), group.measured.end(),
                                    [](const MeasuredKernel& m) { return !is_risky(m.spec); });
     if (safe == group.measured.end()) continue;
@@ -224,7 +248,8 @@ class Refinement {
     const std::vector<KernelSpec> defaults = specs_of(prepared_);
     groups_ = kernel_groups(prepared_, options_.weights);
     TRY_OK(measure());
-    const std::vector<RiskyChoice> choices = choose(prepared_, groups_, cache_);
+    const std::vector<RiskyChoice> choices = choose(
+        prepared_, groups_, cache_, options_.tolerance > 0 ? options_.weights : ElementType::f32);
     Refined result;
     if (!choices.empty()) TRY_OK(take_risks(choices, result));
     TRY_OK(whole_networks(defaults, result));
@@ -238,9 +263,13 @@ class Refinement {
   Status measure() {
     Measurer measurer(cache_, options_, records_, clock_);
     Progress bar("measuring alternatives", static_cast<int64_t>(groups_.size()));
+    std::string best;  // of the group before
     for (size_t i = 0; i < groups_.size() && !clock_.over(k_kernels_part); ++i) {
-      bar.update(static_cast<int64_t>(i));
+      bar.update(static_cast<int64_t>(i), best);
       TRY(groups_[i].measured, measurer.measure(groups_[i].spec));
+      if (groups_[i].measured.empty()) continue;
+      const MeasuredKernel& first = groups_[i].measured.front();
+      best = fmt::format("{} {:.3f} ms", first.spec.algorithm, first.ms);
     }
     return ok();
   }
