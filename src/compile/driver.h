@@ -16,10 +16,10 @@ struct DriverBuffer {
   enum class Where { workspace, weights, input, output };
   Where where = Where::workspace;
   int index = 0;       // of the network's input or output
-  ElementType type = ElementType::f32;
   int64_t offset = 0;  // floats from the start of that memory to the buffer's host pointer
   std::vector<BufferDimension> dimensions;
   std::string comment;  // what it is; not part of its identity
+  ElementType type = ElementType::f32;
 
   bool same_as(const DriverBuffer& other) const {
     return where == other.where && index == other.index && type == other.type &&
