@@ -5,27 +5,6 @@
 #include <nlohmann/json.hpp>
 
 namespace emulsion {
-namespace {
-
-// The largest difference over the largest magnitude expected; infinite where the shapes or the
-// places of NaN and infinities differ.
-double relative_difference(const Tensor& got, const Tensor& expected) {
-  if (got.shape != expected.shape) return INFINITY;
-  double largest = 0, difference = 0;
-  for (size_t i = 0; i < got.data.size(); ++i) {
-    const double a = got.data[i], b = expected.data[i];
-    if (a == b || (std::isnan(a) && std::isnan(b))) {
-      if (std::isfinite(b)) largest = std::max(largest, std::abs(b));
-      continue;
-    }
-    if (!std::isfinite(a) || !std::isfinite(b)) return INFINITY;
-    difference = std::max(difference, std::abs(a - b));
-    largest = std::max(largest, std::abs(b));
-  }
-  return largest > 0 ? difference / largest : difference;
-}
-
-}  // namespace
 
 Comparison compare(std::string oracle, const std::vector<Tensor>& got,
                    const std::vector<Tensor>& expected, double tolerance) {
@@ -33,7 +12,7 @@ Comparison compare(std::string oracle, const std::vector<Tensor>& got,
   if (got.size() != expected.size()) comparison.difference = INFINITY;
   for (size_t i = 0; i < std::min(got.size(), expected.size()); ++i) {
     comparison.difference =
-        std::max(comparison.difference, relative_difference(got[i], expected[i]));
+        std::max(comparison.difference, relative_to_largest(got[i], expected[i]));
   }
   return comparison;
 }

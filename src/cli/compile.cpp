@@ -3,11 +3,16 @@
 
 #include "base/file.h"
 #include "base/interrupt.h"
+#include "base/npy.h"
 #include "cli/operands.h"
+#include "cli/processor.h"
 #include "cli/verb.h"
 #include "compile/assemble.h"
 #include "compile/compile_network.h"
+#include "compile/half_weights.h"
 #include "compile/refine.h"
+#include "lower/lower.h"
+#include "lower/machine.h"
 
 namespace emulsion {
 namespace {
@@ -18,9 +23,12 @@ namespace fs = std::filesystem;
 constexpr size_t k_longest_name = 200;
 
 struct CompileVerbOptions : CommonOptions {
-  std::string plan, directory, name, records;
+  std::string plan, directory, name, records, data;
   std::string cc = "clang";
+  std::string weights = "f32";
   double budget = 0;
+  double tolerance = k_default_tolerance;
+  bool tolerance_given = false;
   int threads = 0;  // 0: the plan's
   bool emit_only = false, shared_runtime = false;
 };
@@ -51,6 +59,74 @@ double megabytes(int64_t bytes) {
   return static_cast<double>(bytes) / (1 << 20);
 }
 
+// What needs something else to have a meaning, or a target that can do it.
+Status check_accuracy_options(const CompileVerbOptions& verb) {
+  const bool risky = verb.budget > 0 || verb.weights == "f16";
+  if (!risky && (verb.tolerance_given || !verb.data.empty()))
+    return error("{}: without --budget or --weights f16 nothing is chosen that needs it",
+                 verb.data.empty() ? "--tolerance" : "--data");
+  TRY(const std::string target, resolve_target(verb.target));
+  if (verb.weights == "f16" && !converts_halves(target))
+    return error("--weights f16: target '{}' has no f16c to convert them", target);
+  return ok();
+}
+
+// What the tolerance is checked on.
+Result<CheckData> check_data(const CompileVerbOptions& verb, const Network& network) {
+  if (verb.data.empty()) return seeded_check_data(network);
+  TRY(const Npy array, read_npy(verb.data));
+  return check_data_of(
+      network, Tensor(array.shape, std::vector<float>(array.values.begin(), array.values.end())),
+      verb.data);
+}
+
+std::string layers(size_t count) {
+  return fmt::format("{} layer{}", count, count == 1 ? "" : "s");
+}
+
+void print_report(const ToleranceReport& report) {
+  for (const std::string& layer : report.inexact_layers) fmt::print("F(6x6): {}\n", layer);
+  if (!report.half_layers.empty())
+    fmt::print("16-bit weights: {}, {:.2f} MB of weights saved\n",
+               layers(report.half_layers.size()), megabytes(report.bytes_saved));
+  if (report.taken_back > 0)
+    fmt::print("taken back to stay within the tolerance: {}\n", layers(report.taken_back));
+  if (!report.inexact_layers.empty() || !report.half_layers.empty())
+    fmt::print("largest difference: {:.1e} of the largest output, on {} ({:g} accepted)\n",
+               report.difference, report.data, report.tolerance);
+}
+
+void print_search(const Refined& refined) {
+  if (refined.networks && refined.networks->by_default)
+    fmt::print("measured as a whole, the network without a search is no slower: it is kept\n");
+  if (refined.networks && refined.networks->tried > 0)
+    fmt::print("whole networks: {} variants timed, {} of them faster\n", refined.networks->tried,
+               refined.networks->taken);
+  if (refined.report) print_report(*refined.report);
+}
+
+// The plan that a search, or the wish for 16-bit weights, makes of the one given.
+Result<Plan> improved_plan(const CompileVerbOptions& verb, const Network& network, const Plan& plan,
+                           KernelCache& cache, const CompileOptions& options) {
+  TRY(const std::string target, resolve_target(options.target));
+  TRY_OK(check_runs_here(target));
+  TRY(CheckData data, check_data(verb, network));
+  const ElementType weights = *parse_element_type(verb.weights);
+  if (verb.budget > 0) {
+    TRY(const Refined refined, refine(network, plan, cache,
+                                      {options.target, options.threads, options.cc, verb.budget,
+                                       verb.records, verb.tolerance, weights, std::move(data)}));
+    print_search(refined);
+    return refined.plan;
+  }
+  TRY(const HalfWeights halved,
+      with_half_weights(network, plan, cache, {options, verb.tolerance, std::move(data)}));
+  print_report(halved.report);
+  if (halved.report.half_layers.empty())
+    fmt::print("16-bit weights: no layer gains from them within the tolerance\n");
+  return halved.plan;
+}
+
 Status compile_verb(const CompileVerbOptions& verb) {
   CompileOptions options;
   options.name = verb.name.empty() ? default_name(verb.model) : verb.name;
@@ -74,15 +150,15 @@ Status compile_verb(const CompileVerbOptions& verb) {
                  k_longest_name);
   }
   if (options.cc.empty()) return error("--cc: the compiler's name is empty");
+  TRY_OK(check_accuracy_options(verb));
   TRY_OK(make_directory(options.directory));
   TRY(const Network network, load_network(verb));
   TRY(Plan plan, load_plan(verb.plan, network));
   options.threads = verb.threads > 0 ? verb.threads : plan.threads;
   TRY_OK(check_cache(verb));
   KernelCache cache = kernel_cache(verb);
-  if (verb.budget > 0) {
-    TRY(plan,
-        refine(network, plan, cache, {options.target, options.threads, verb.budget, verb.records}));
+  if (verb.budget > 0 || verb.weights == "f16") {
+    TRY(plan, improved_plan(verb, network, plan, cache, options));
     const fs::path path = options.directory / (options.name + ".plan.json");
     TRY_OK(write_file(path, to_json(plan)));
     fmt::print("plan: {}\n", path.string());
@@ -127,8 +203,7 @@ std::function<Status()> define_compile(CLI::App& app) {
       ->type_name("NAME");
   app.add_option("--budget", options->budget,
                  "Measure alternative algorithms and schedules on this machine for about so many "
-                 "seconds, keep "
-                 "the fastest, "
+                 "seconds, kernels first, then whole networks, keep the fastest, "
                  "and write the plan to DIR/NAME.plan.json")
       ->check(number_between(0, 1e9))
       ->type_name("SECONDS");
@@ -136,6 +211,23 @@ std::function<Status()> define_compile(CLI::App& app) {
                  "With --budget: times measured before are taken from this file, new ones added. "
                  "Those of other kinds of machines stay apart")
       ->type_name("FILE");
+  app.add_option("--tolerance", options->tolerance,
+                 "With --budget or --weights f16: the largest difference accepted of the whole "
+                 "network, relative to its largest output, when faster choices round more (F(6x6) "
+                 "Winograd, 16-bit weights). It is measured; what breaks it is taken back. 0: no "
+                 "such choice with --budget")
+      ->check(number_between(0, 1e9))
+      ->each([options](const std::string&) { options->tolerance_given = true; })
+      ->capture_default_str();
+  app.add_option("--data", options->data,
+                 "Images, float32 [N, C, H, W] as the network expects them, that the tolerance is "
+                 "checked on. Default: seeded noise")
+      ->type_name("IMAGES.npy");
+  app.add_option("--weights", options->weights,
+                 "f16: may store a layer's weights in half precision where that is faster and "
+                 "within the tolerance; sums stay f32")
+      ->check(CLI::IsMember({"f32", "f16"}))
+      ->capture_default_str();
   app.add_option("--threads", options->threads,
                  "Threads that run a layer when the app does not say. 0: as the plan says, else 1")
       ->check(CLI::Range(0, k_most_threads))

@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "cli/operands.h"
 #include "cli/verb.h"
+#include "lower/algorithm.h"
 #include "nest/recalibrate.h"
 #include "nest/rewrite.h"
 #include "onnx/export.h"
@@ -53,6 +54,20 @@ Result<std::vector<fs::path>> pytorch_files(const fs::path& source) {
   return std::vector<fs::path>{source, weights};
 }
 
+// The plan's kernels go on into the new plan: a name that compile will not know is said now.
+Status check_algorithms(const Plan& plan, const std::string& file) {
+  for (const LayerChoice& layer : plan.layers) {
+    for (const KernelChoice& kernel : layer.kernels) {
+      if (kernel.algorithm.empty() || find_algorithm(kernel.algorithm)) continue;
+      std::string names;
+      for (const Algorithm& algorithm : algorithms()) names += fmt::format(" {}", algorithm.name);
+      return error("{}: conv {}: no algorithm is called '{}'; there are:{}", file, layer.conv,
+                   kernel.algorithm, names);
+    }
+  }
+  return ok();
+}
+
 Status transform(const TransformOptions& options) {
   const fs::path output = options.output;
   fs::path plan_output = output;
@@ -61,6 +76,7 @@ Status transform(const TransformOptions& options) {
   TRY(const Network imported, load_network(options));
   const Network network = reform(imported);
   TRY(const Plan plan, load_plan(options.plan, network));
+  TRY_OK(check_algorithms(plan, options.plan));
   TRY_OK(check_writable(output));
   TRY_OK(check_writable(plan_output));
   std::vector<fs::path> outputs{output, plan_output};

@@ -1,4 +1,6 @@
 // emulsion verify: the compiled network against everything that knows its answer.
+#include <algorithm>
+
 #include "base/file.h"
 #include "base/progress.h"
 #include "cli/comparison.h"
@@ -9,6 +11,7 @@
 #include "compile/loaded_network.h"
 #include "compile/prepare.h"
 #include "kernels/loaded_kernel.h"
+#include "lower/algorithm.h"
 #include "lower/lower.h"
 #include "nest/rewrite.h"
 #include "network/evaluate.h"
@@ -23,6 +26,7 @@ struct VerifyOptions : CommonOptions {
   std::vector<std::string> inputs, expect;
   std::string data, plan, python;
   double tolerance = 1e-3;
+  bool tolerance_given = false;
   int threads = 1;
   uint64_t seed = 0;
   bool layers = false;
@@ -78,8 +82,9 @@ Result<std::optional<Network>> rewritten_network(const Network& network, const P
 // ONNX Runtime on the file, or, under a plan that changes the network, on the changed network.
 Result<Comparison> compare_with_onnx_runtime(const VerifyOptions& options,
                                              const std::optional<Network>& rewritten,
-                                             const Data& data, const std::vector<Tensor>& got) {
-  Comparison comparison{"ONNX Runtime", 0, options.tolerance, ""};
+                                             const Data& data, const std::vector<Tensor>& got,
+                                             double tolerance) {
+  Comparison comparison{"ONNX Runtime", 0, tolerance, ""};
   const auto oracle = find_python_with("onnxruntime", options.python);
   if (!oracle) {
     comparison.note = "not installed";
@@ -98,7 +103,7 @@ Result<Comparison> compare_with_onnx_runtime(const VerifyOptions& options,
     comparison.note = "cannot run it: " + expected.error().message;
     return comparison;
   }
-  return compare(comparison.oracle, got, *expected, options.tolerance);
+  return compare(comparison.oracle, got, *expected, tolerance);
 }
 
 // Every layer's kernel alone, on the reference's inputs to it.
@@ -127,18 +132,33 @@ Result<std::vector<Comparison>> compare_layers(const PreparedNetwork& prepared, 
     }
     const std::vector<PackedConstant> constants = pack_constants(spec, layer.op);
     for (const PackedConstant& constant : constants) {
-      buffers.emplace_back(row_major({static_cast<int64_t>(constant.data.size())}))
-          .set(Tensor({static_cast<int64_t>(constant.data.size())}, constant.data));
+      buffers.push_back(stored_constant(constant));
       packed.push_back(buffers.back().origin());
     }
     KernelBuffer output(spec.output);
     TRY_OK(kernel.run(arguments, packed, output.origin()));
-    comparisons.push_back(compare(fmt::format("layer {} {} ({}, {})", call.layer, layer.name,
-                                              op_name(layer.op), spec.algorithm),
-                                  {output.get()}, {values[layer.output]},
-                                  find_algorithm(spec.algorithm)->error_bound));
+    const char* const weights = spec.weights == ElementType::f16 ? ", 16-bit weights" : "";
+    comparisons.push_back(compare(fmt::format("layer {} {} ({}, {}{})", call.layer, layer.name,
+                                              op_name(layer.op), spec.algorithm, weights),
+                                  {output.get()}, {values[layer.output]}, error_bound(spec)));
   }
   return comparisons;
+}
+
+int64_t half_layers(const CompiledNetwork& compiled) {
+  return std::count_if(compiled.kernels.begin(), compiled.kernels.end(),
+                       [](const KernelUse& use) { return use.weights == ElementType::f16; });
+}
+
+// What a plan risks was held to a tolerance against the network with safe choices; the reference is
+// that far away again.
+double tolerance_of(const VerifyOptions& options, const CompiledNetwork& compiled) {
+  const bool risky =
+      std::any_of(compiled.kernels.begin(), compiled.kernels.end(), [](const KernelUse& use) {
+        return use.weights == ElementType::f16 ||
+               find_algorithm(use.algorithm)->error_bound > k_default_error;
+      });
+  return risky && !options.tolerance_given ? 2 * options.tolerance : options.tolerance;
 }
 
 Status verify_network(const VerifyOptions& options) {
@@ -159,15 +179,17 @@ Status verify_network(const VerifyOptions& options) {
   KernelCache cache = kernel_cache(options);
   TRY(LoadedNetwork loaded, LoadedNetwork::load(network, plan, cache, compile));
   TRY(const std::vector<Tensor> got, loaded.run(data.inputs));
+  const double tolerance = tolerance_of(options, loaded.compiled());
 
   std::vector<Comparison> comparisons;
   // The network as it was imported: what simplify does is under test too.
   TRY(const std::vector<Tensor> reference, evaluate(rewritten ? *rewritten : network, data.inputs));
-  comparisons.push_back(compare("plain reference", got, reference, options.tolerance));
+  comparisons.push_back(compare("plain reference", got, reference, tolerance));
   if (!data.given.empty()) {
-    comparisons.push_back(compare(data.given, got, data.expected, options.tolerance));
+    comparisons.push_back(compare(data.given, got, data.expected, tolerance));
   }
-  TRY(const Comparison runtime, compare_with_onnx_runtime(options, rewritten, data, got));
+  TRY(const Comparison runtime,
+      compare_with_onnx_runtime(options, rewritten, data, got, tolerance));
   comparisons.push_back(runtime);
   if (options.layers) {
     TRY(const PreparedNetwork prepared, prepare(network, plan, compile.target, compile.threads));
@@ -179,6 +201,8 @@ Status verify_network(const VerifyOptions& options) {
     print_json(comparisons);
   } else {
     print_table(comparisons);
+    if (const auto count = half_layers(loaded.compiled()); count > 0)
+      fmt::print("Layers with 16-bit weights, as the plan says: {}.\n", count);
   }
   for (const Comparison& c : comparisons) {
     if (!c.holds()) {
@@ -212,8 +236,10 @@ std::function<Status()> define_verify(CLI::App& app) {
                "Run every layer's kernel alone too, held to its algorithm's error bound");
   app.add_option("--tolerance", options->tolerance,
                  "Largest difference accepted of a network, relative to its largest output. Direct "
-                 "algorithms alone stay below 1e-4; Winograd rounds more")
+                 "algorithms alone stay below 1e-4; Winograd rounds more. Default for a plan with "
+                 "F(6x6) or 16-bit weights: twice as much")
       ->check(number_between(0, 1e9))
+      ->each([options](const std::string&) { options->tolerance_given = true; })
       ->capture_default_str();
   app.add_option("--seed", options->seed, "Of the noise")
       ->check(whole_number())

@@ -162,6 +162,10 @@ std::vector<float> laid_out_data(const Tensor& tensor, const TensorDescriptor& d
   return result;
 }
 
+std::string_view as_bytes(const std::vector<float>& data) {
+  return {reinterpret_cast<const char*>(data.data()), data.size() * sizeof(float)};
+}
+
 // Makes the table of buffers, each different one once.
 class Assembler {
  public:
@@ -193,7 +197,7 @@ class Assembler {
       if (!literal) continue;
       const TensorDescriptor& d = laid_out_.descriptors[layer.output];
       literals_[layer.output] =
-          result_.weights.add(laid_out_data(*literal->value, d)) + origin_offset(d);
+          result_.weights.add(as_bytes(laid_out_data(*literal->value, d))) + origin_offset(d);
     }
   }
 
@@ -204,13 +208,17 @@ class Assembler {
         fmt::format("{}, {} -> {}, {}", op_name(layer.op),
                     layer.inputs.empty() ? "" : to_text(laid_out_.network.shape(layer.inputs[0])),
                     to_text(laid_out_.network.shape(layer.output)), call.spec.algorithm);
+    if (call.spec.weights == ElementType::f16) made.comment += ", 16-bit weights";
     for (const ValueId input : layer.inputs) {
       made.buffers.push_back(add_value(input, input_layout(laid_out_.descriptors[input])));
     }
     for (const PackedConstant& constant : pack_constants(call.spec, layer.op)) {
       DriverBuffer buffer;
       buffer.where = DriverBuffer::Where::weights;
-      buffer.offset = result_.weights.add(constant.data);
+      buffer.type = constant.type;
+      buffer.offset = constant.type == ElementType::f32
+                          ? result_.weights.add(as_bytes(constant.data))
+                          : result_.weights.add(stored_bytes(constant));
       int64_t stride = 1;
       for (const int extent : constant.extents) {
         buffer.dimensions.push_back({0, extent, static_cast<int>(stride)});

@@ -117,6 +117,7 @@ Result<CompiledNetwork> describe(const PreparedNetwork& prepared, const Driver& 
     use.op = op_name(layer.op);
     use.algorithm = call.spec.algorithm;
     use.schedule = call.spec.schedule;
+    use.weights = call.spec.weights;
     use.rewrite = to_text(call.rewrite);
     use.multiplies = multiplies(layer.op, prepared.laid_out.network.shape(layer.output));
     use.code_bytes = sizes[use.kernel];

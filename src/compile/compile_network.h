@@ -26,6 +26,7 @@ struct KernelUse {
   std::string layer;   // name hint
   std::string kernel;  // C symbol
   std::string op, algorithm, schedule, rewrite;
+  ElementType weights = ElementType::f32;  // as they are stored
   int64_t multiplies = 0;
   int64_t code_bytes = 0;
 };

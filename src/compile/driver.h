@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lower/buffer_layout.h"
+#include "network/element_type.h"
 #include "network/tensor.h"
 
 namespace emulsion {
@@ -15,13 +16,14 @@ struct DriverBuffer {
   enum class Where { workspace, weights, input, output };
   Where where = Where::workspace;
   int index = 0;       // of the network's input or output
-  int64_t offset = 0;  // elements from the start of that memory to the buffer's host pointer
+  int64_t offset = 0;  // floats from the start of that memory to the buffer's host pointer
   std::vector<BufferDimension> dimensions;
   std::string comment;  // what it is; not part of its identity
+  ElementType type = ElementType::f32;
 
   bool same_as(const DriverBuffer& other) const {
-    return where == other.where && index == other.index && offset == other.offset &&
-           dimensions == other.dimensions;
+    return where == other.where && index == other.index && type == other.type &&
+           offset == other.offset && dimensions == other.dimensions;
   }
 };
 

@@ -66,20 +66,21 @@ std::string buffers_text(const Driver& driver) {
                         : b.where == Where::weights ? "k_in_weights"
                         : b.where == Where::input   ? "k_in_input"
                                                     : "k_in_output";
-    buffers += fmt::format("    {{{}, {}, {}, {}, {}}},  // {}: {}\n", where, b.dimensions.size(),
-                           b.index, place->second, b.offset, i, one_line(b.comment));
+    buffers +=
+        fmt::format("    {{{}, {}, {}, {}, {}, {}}},  // {}: {}\n", where, b.dimensions.size(),
+                    8 * bytes_of(b.type), b.index, place->second, b.offset, i, one_line(b.comment));
     if (b.where == Where::input || b.where == Where::output) edges += fmt::format("{}, ", i);
   }
   return "// Dimensions as Halide has them: min, extent, stride, flags; innermost first.\n"
          "static struct halide_dimension_t k_dimensions[] = {\n" +
          (dimensions.empty() ? "    {0, 1, 1, 0},\n" : dimensions) +
          "};\n"
-         "// Where each buffer lies: its memory, how many dimensions, which input or output, its "
-         "first dimension,\n"
-         "// and the offset in floats.\n"
+         "// Where each buffer lies: its memory, how many dimensions, bits of an element, which "
+         "input or output,\n"
+         "// its first dimension, and the offset in floats.\n"
          "enum { k_in_workspace, k_in_weights, k_in_input, k_in_output };\n"
          "static const struct {\n"
-         "  uint8_t where, rank;\n"
+         "  uint8_t where, rank, bits;\n"
          "  uint16_t index;\n"
          "  uint32_t first_dimension;\n"
          "  int64_t offset;\n"

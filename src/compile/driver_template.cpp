@@ -239,6 +239,7 @@ const char* const k_driver_create =
     if (k_buffers[i].where == k_in_weights) base = options.weights;
     b->host = base ? (uint8_t *)(uintptr_t)base + 4 * k_buffers[i].offset : 0;
     b->type = k_float;
+    b->type.bits = k_buffers[i].bits;
     b->dimensions = k_buffers[i].rank;
     b->dim = &k_dimensions[k_buffers[i].first_dimension];
   }

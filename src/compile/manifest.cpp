@@ -38,6 +38,7 @@ std::string manifest_json(const CompiledNetwork& compiled, const Driver& driver,
                        {"op", use.op},
                        {"algorithm", use.algorithm},
                        {"schedule", use.schedule},
+                       {"weights", to_text(use.weights)},
                        {"rewrite", use.rewrite},
                        {"multiplies", use.multiplies},
                        {"code_bytes", use.code_bytes}});

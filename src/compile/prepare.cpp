@@ -1,5 +1,8 @@
 #include "compile/prepare.h"
 
+#include <algorithm>
+
+#include "lower/algorithm.h"
 #include "nest/rewrite.h"
 #include "simplify/simplify.h"
 
@@ -48,7 +51,7 @@ Result<PreparedNetwork> prepare(const Network& network, const Plan& plan,
 
   result.laid_out = lay_out(changed);
   const Network& laid_out = result.laid_out.network;
-  int conv = 0;
+  int conv = 0, dense = 0;
   for (int i = 0; i < static_cast<int>(laid_out.layers.size()); ++i) {
     if (result.laid_out.elided[i]) continue;
     KernelCall call;
@@ -64,6 +67,13 @@ Result<PreparedNetwork> prepare(const Network& network, const Plan& plan,
       if (const auto chosen = choices.find(conv); chosen != choices.end()) choice = chosen->second;
       ++conv;
     }
+    if (std::holds_alternative<Dense>(laid_out.layers[i].op)) {
+      call.dense = dense++;
+      if (std::binary_search(plan.dense_f16.begin(), plan.dense_f16.end(), call.dense))
+        choice.weights = ElementType::f16;
+    }
+    // Plans survive a fine-tune, after which weights may be larger.
+    if (!half_holds(laid_out.layers[i].op)) choice.weights = ElementType::f32;
     TRY(call.spec, kernel_spec(result.laid_out, i, choice, target, threads));
     result.calls.push_back(std::move(call));
   }
@@ -74,6 +84,8 @@ Plan explicit_plan(const PreparedNetwork& prepared, const std::string& target, i
   Plan plan{structure_hash(prepared.simplified), target, threads, {}};
   const std::vector<int> convs = conv_layers(prepared.simplified);
   for (const KernelCall& call : prepared.calls) {
+    if (call.dense >= 0 && call.spec.weights == ElementType::f16)
+      plan.dense_f16.push_back(call.dense);
     if (call.conv < 0) continue;
     if (call.part == 0) {
       const int layer = convs[call.conv];
@@ -83,7 +95,8 @@ Plan explicit_plan(const PreparedNetwork& prepared, const std::string& target, i
                              call.rewrite,
                              {}});
     }
-    plan.layers.back().kernels.push_back({call.spec.algorithm, call.spec.schedule});
+    plan.layers.back().kernels.push_back(
+        {call.spec.algorithm, call.spec.schedule, call.spec.weights});
   }
   return plan;
 }

@@ -13,6 +13,7 @@ namespace emulsion {
 struct KernelCall {
   int layer = 0;  // of laid_out.network
   int conv = -1;  // position in conv_layers of the unrewritten network; -1: not a conv
+  int dense = -1;  // position among the Dense layers; -1: not one
   int part = 0;   // which of the convs that the rewrite leaves
   int parts = 1;
   Steps rewrite;

@@ -1,10 +1,15 @@
 // Better algorithms and schedules by measuring: for the distinct convs of a network, the heaviest
 // first, the alternatives that are expected to be fast are compiled and timed with cold caches, as
-// a network finds them, and the fastest is kept.
+// a network finds them, and the fastest is kept. Those that err more than is chosen without asking
+// are kept as far as the whole network stays within a tolerance. What is left of the time goes to
+// whole networks.
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
+#include "compile/tolerance.h"
+#include "compile/whole_networks.h"
 #include "kernels/kernel_cache.h"
 #include "network/network.h"
 #include "plan/plan.h"
@@ -14,12 +19,23 @@ namespace emulsion {
 struct RefineOptions {
   std::string target = "host";
   int threads = 1;
+  std::string cc = "clang";
   double seconds = 60;  // compiling included; the few kernels in hand when it is over are finished
   std::filesystem::path records;  // times that are known, and those that are measured; empty: none
+  double tolerance = k_default_tolerance;  // 0: nothing that errs more is chosen
+  ElementType weights = ElementType::f32;  // f16: half precision is among the choices
+  CheckData data;                          // that the tolerance is checked on
 };
 
-// The plan with every choice spelled out. Interrupted (Ctrl-C): the best so far.
-Result<Plan> refine(const Network& network, const Plan& plan, KernelCache& cache,
-                    const RefineOptions& options);
+struct Refined {
+  Plan plan;                              // every choice spelled out
+  std::optional<ToleranceReport> report;  // where something risky was the fastest of its layer
+  std::optional<WholeNetworkResult> networks;
+};
+
+// Interrupted (Ctrl-C): the best so far, without what could not be checked. Never slower than the
+// plan that it began with, as measured on whole networks.
+Result<Refined> refine(const Network& network, const Plan& plan, KernelCache& cache,
+                       const RefineOptions& options);
 
 }  // namespace emulsion

@@ -6,9 +6,7 @@
 
 namespace emulsion {
 
-int64_t WeightsFile::add(const std::vector<float>& constant) {
-  const std::string_view content(reinterpret_cast<const char*>(constant.data()),
-                                 constant.size() * sizeof(float));
+int64_t WeightsFile::add(std::string_view content) {
   const std::string hash = hash_text(content);
   const auto [begin, end] = places_.equal_range(hash);
   for (auto place = begin; place != end; ++place) {

@@ -2,16 +2,17 @@
 // once.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <unordered_map>
-#include <vector>
 
 namespace emulsion {
 
 class WeightsFile {
  public:
-  // Where the constant lies, in elements from the file's start: a multiple of 16.
-  int64_t add(const std::vector<float>& constant);
+  // Where the constant lies, in floats from the file's start: a multiple of 16.
+  int64_t add(std::string_view content);
   const std::string& bytes() const { return bytes_; }
 
  private:

@@ -6,7 +6,7 @@
 #include "base/progress.h"
 #include "base/random.h"
 #include "compile/prepare.h"
-#include "explore/time_in_turns.h"
+#include "compile/time_in_turns.h"
 #include "nest/rewrite.h"
 #include "simplify/simplify.h"
 

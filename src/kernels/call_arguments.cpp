@@ -43,9 +43,11 @@ CallArguments::CallArguments(const KernelSpec& spec, const std::vector<PackedCon
   EMULSION_CHECK(packed.size() == constants.size());
   EMULSION_CHECK(inputs.size() + packed.size() + 2 <= k_max_arguments);
   arguments_.push_back(nullptr);  // the user context
-  for (size_t i = 0; i < inputs.size(); ++i) add(inputs[i], input_layout(spec.inputs[i]));
-  for (size_t i = 0; i < packed.size(); ++i) add(packed[i], layout_of(constants[i]));
-  add(output, output_layout(spec.output));
+  for (size_t i = 0; i < inputs.size(); ++i)
+    add(inputs[i], input_layout(spec.inputs[i]), ElementType::f32);
+  for (size_t i = 0; i < packed.size(); ++i)
+    add(packed[i], layout_of(constants[i]), constants[i].type);
+  add(output, output_layout(spec.output), ElementType::f32);
 }
 
 int CallArguments::call(void* kernel) const {
@@ -53,13 +55,13 @@ int CallArguments::call(void* kernel) const {
   return k_callers.at(arguments_.size())(kernel, arguments_.data());
 }
 
-void CallArguments::add(const float* origin, const BufferLayout& layout) {
+void CallArguments::add(const float* origin, const BufferLayout& layout, ElementType type) {
   Buffer& added = buffers_.emplace_back();
   for (const BufferDimension& d : layout.dimensions) {
     added.dimensions.emplace_back(d.min, d.extent, d.stride);
   }
   added.buffer.host = reinterpret_cast<uint8_t*>(const_cast<float*>(origin + layout.host_offset));
-  added.buffer.type = halide_type_t(halide_type_float, 32, 1);
+  added.buffer.type = halide_type_t(halide_type_float, static_cast<uint8_t>(8 * bytes_of(type)), 1);
   added.buffer.dimensions = static_cast<int>(added.dimensions.size());
   added.buffer.dim = added.dimensions.data();
   arguments_.push_back(&added.buffer);

@@ -29,7 +29,7 @@ class CallArguments {
     halide_buffer_t buffer = {};
     std::vector<halide_dimension_t> dimensions;
   };
-  void add(const float* origin, const BufferLayout& layout);
+  void add(const float* origin, const BufferLayout& layout, ElementType type);
 
   std::deque<Buffer> buffers_;  // stable addresses
   std::vector<void*> arguments_;

@@ -66,4 +66,12 @@ Tensor KernelBuffer::get() const {
   return tensor;
 }
 
+KernelBuffer stored_constant(const PackedConstant& constant) {
+  const std::string bytes = stored_bytes(constant);
+  const auto floats = static_cast<int64_t>((bytes.size() + sizeof(float) - 1) / sizeof(float));
+  KernelBuffer buffer(row_major({std::max<int64_t>(floats, 1)}));
+  std::memcpy(buffer.origin(), bytes.data(), bytes.size());
+  return buffer;
+}
+
 }  // namespace emulsion

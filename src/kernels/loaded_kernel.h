@@ -26,6 +26,9 @@ class KernelBuffer {
   std::shared_ptr<float> memory_;
 };
 
+// Memory with a constant as kernels read it, whatever its type; origin() is where it starts.
+KernelBuffer stored_constant(const PackedConstant& constant);
+
 class LoadedKernel {
  public:
   static Result<LoadedKernel> load(KernelCache& cache,

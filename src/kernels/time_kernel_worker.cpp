@@ -99,8 +99,12 @@ Operands seeded_operands(const KernelSpec& spec, const std::vector<PackedConstan
     int64_t elements = 1;
     for (const int extent : constants[i].extents) elements *= extent;
     // Positive: some constants are divisors.
-    operands.constants.push_back(
-        fill(row_major({elements}), RandomStream(1, "constant", i), 0.01, 0.1));
+    const RandomStream random(1, "constant", i);
+    PackedConstant filled = constants[i];
+    filled.data.resize(elements);
+    for (size_t k = 0; k < filled.data.size(); ++k)
+      filled.data[k] = static_cast<float>(random.uniform(k, 0.01, 0.1));
+    operands.constants.push_back(stored_constant(filled));
   }
   return operands;
 }

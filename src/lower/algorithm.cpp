@@ -1,6 +1,12 @@
 #include "lower/algorithm.h"
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/half.h"
 #include "lower/algorithm_row.h"
+#include "lower/machine.h"
 
 namespace emulsion {
 
@@ -49,12 +55,15 @@ const Algorithm* find_algorithm(const std::string& name) {
 Result<KernelSpec> completed(KernelSpec spec) {
   const AlgorithmRow* row = nullptr;
   std::string reason;
+  const bool half = spec.weights == ElementType::f16;
+  if (half && !takes_half_weights(spec, &reason)) return error("16-bit weights: {}", reason);
   if (spec.algorithm.empty()) {
     std::string reasons;
     CostedSchedule best;
     for (const AlgorithmRow& candidate : algorithm_rows()) {
       reason.clear();
       if (candidate.algorithm.error_bound <= k_default_error &&
+          (!half || candidate.algorithm.half_error > 0) &&
           candidate.algorithm.applies(spec, &reason)) {
         const CostedSchedule guess = candidate.algorithm.best_guess(spec);
         if (!row || guess.cycles < best.cycles) {
@@ -101,7 +110,59 @@ Result<KernelSpec> completed_in_registers(KernelSpec spec) {
 std::vector<PackedConstant> pack_constants(const KernelSpec& spec, const Op& op) {
   const Algorithm* algorithm = find_algorithm(spec.algorithm);
   EMULSION_CHECK(algorithm);
-  return algorithm->pack(spec, op);
+  std::vector<PackedConstant> packed = algorithm->pack(spec, op);
+  if (spec.weights != ElementType::f32) packed.at(0).type = spec.weights;
+  return packed;
+}
+
+std::string stored_bytes(const PackedConstant& constant) {
+  const size_t count = constant.data.size();
+  if (constant.type == ElementType::f32)
+    return {reinterpret_cast<const char*>(constant.data.data()), count * sizeof(float)};
+  std::string bytes(count * sizeof(uint16_t), '\0');
+  for (size_t i = 0; i < count; ++i) {
+    const uint16_t half = to_half(constant.data[i]);
+    std::memcpy(&bytes[i * sizeof half], &half, sizeof half);
+  }
+  return bytes;
+}
+
+namespace {
+
+Constant weights_of(const Op& op) {
+  if (const auto* conv = std::get_if<Conv>(&op)) return conv->weight;
+  if (const auto* dense = std::get_if<Dense>(&op)) return dense->weight;
+  return nullptr;
+}
+
+}  // namespace
+
+bool takes_half_weights(const KernelSpec& spec, std::string* reason) {
+  const Algorithm* algorithm = find_algorithm(spec.algorithm);
+  if (!weights_of(spec.op)) {
+    *reason = fmt::format("a {} has no weights", op_name(spec.op));
+  } else if (algorithm && algorithm->half_error == 0) {
+    *reason = fmt::format("algorithm {} reads f32 only", spec.algorithm);
+  } else if (!converts_halves(spec.target)) {
+    *reason = fmt::format("target '{}' has no f16c to convert them", spec.target);
+  } else {
+    return true;
+  }
+  return false;
+}
+
+bool half_holds(const Op& op) {
+  // A transformed weight is at most so many times the largest weight: (1/2 + 1/2 + 1/2)^2.
+  constexpr float k_most = k_largest_half / 2.25f;
+  const Constant weights = weights_of(op);
+  return weights && std::all_of(weights->data.begin(), weights->data.end(),
+                                [](float w) { return std::abs(w) <= k_most; });
+}
+
+double error_bound(const KernelSpec& spec) {
+  const Algorithm* algorithm = find_algorithm(spec.algorithm);
+  EMULSION_CHECK(algorithm);
+  return algorithm->error_bound + (spec.weights == ElementType::f16 ? algorithm->half_error : 0);
 }
 
 }  // namespace emulsion

@@ -15,7 +15,10 @@ namespace emulsion {
 struct PackedConstant {
   std::vector<int> extents;
   std::vector<float> data;
+  ElementType type = ElementType::f32;  // as it is stored; data are not rounded to it
 };
+// What a kernel finds in memory: the data in the constant's type.
+std::string stored_bytes(const PackedConstant& constant);
 
 // A schedule and the cycles that it is expected to take on a core with two FMAs and two loads a
 // cycle; 0 where nobody needs to compare.
@@ -35,6 +38,9 @@ struct Algorithm {
   // The op's constants packed in argument order. Abstract constants give extents without data.
   std::vector<PackedConstant> (*pack)(const KernelSpec& spec, const Op& op);
   double error_bound;  // of a layer: largest error over largest output
+  // What its error grows by when its first packed constant, the weights, is stored in half
+  // precision; 0: it reads f32 only.
+  double half_error = 0;
 };
 
 // Rows in order of preference; the last rows take every other op. The default for a layer is the
@@ -52,7 +58,16 @@ Result<KernelSpec> completed(KernelSpec spec);
 // applies: those whose Funcs conv_funcs.h has, for Halide programmers to schedule.
 Result<KernelSpec> completed_in_registers(KernelSpec spec);
 
-// pack of the spec's algorithm.
+// Whether the spec's algorithm (any, where it names none) reads 16-bit weights on its target; else
+// why not.
+bool takes_half_weights(const KernelSpec& spec, std::string* reason);
+// Whether half precision holds the op's weights, and the sums of them that Winograd reads.
+bool half_holds(const Op& op);
+
+// The largest error to expect of a completed spec: the algorithm's, and that of its weights.
+double error_bound(const KernelSpec& spec);
+
+// pack of the spec's algorithm; the weights are of the spec's type.
 std::vector<PackedConstant> pack_constants(const KernelSpec& spec, const Op& op);
 
 }  // namespace emulsion

@@ -80,7 +80,8 @@ ConvFuncs build_conv_funcs(const Conv& conv, const ConvView& view, const ConvSch
       grouped ? std::vector<Var>{c, g, x, y, n} : std::vector<Var>{c, x, y, n};
   funcs.conv = Func("conv");
   funcs.conv(args) = channel_entry(bias, c, group);
-  funcs.conv(args) += weight(weight_index(schedule, r, c, block, group)) * value;
+  funcs.conv(args) +=
+      Halide::cast<float>(weight(weight_index(schedule, r, c, block, group))) * value;
 
   const std::vector<Expr> indices(args.begin(), args.end());
   Expr result = funcs.conv(indices);

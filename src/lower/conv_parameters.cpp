@@ -14,8 +14,9 @@ ConvParameters::ConvParameters(const ConvView& view, const std::vector<PackedCon
   for (const TensorDescriptor& input : view.inputs)
     inputs.push_back(input_buffer(inputs.empty() ? "in" : "residual", input));
   for (const PackedConstant& constant : packed)
-    constants.push_back(
-        constant_buffer(fmt::format("constant{}", constants.size()), constant.extents));
+    constants.push_back(constant_buffer(fmt::format("constant{}", constants.size()),
+                                        constant.extents,
+                                        constants.empty() ? view.weights : ElementType::f32));
 }
 
 std::vector<Halide::Argument> ConvParameters::arguments() const {

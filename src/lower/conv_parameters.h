@@ -12,7 +12,8 @@
 
 namespace emulsion {
 
-// inputs, then packed constants; constants are taken in the order in which they were packed.
+// inputs, then packed constants, the weights first; constants are taken in the order in which they
+// were packed.
 struct ConvParameters {
   std::vector<Halide::ImageParam> inputs;
   std::vector<Halide::ImageParam> constants;

@@ -27,7 +27,7 @@ struct TiledConv {
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
     const ConvView view = View(spec);
     const Nest& nest = view.nest;
-    const Machine machine = machine_of(spec.target);
+    const Machine machine = machine_of(spec.target, spec.weights);
     std::vector<CostedSchedule> schedules = view.packed > 1
                                                 ? packed_schedules(nest, view.packed, machine)
                                                 : conv_schedules(nest, machine);
@@ -68,8 +68,8 @@ struct TiledConv {
 
   static AlgorithmRow row(const char* name, const char* sentence,
                           bool (*applies)(const KernelSpec&, std::string*)) {
-    constexpr double k_error_bound = 1e-5;
-    return {{name, sentence, applies, best_guess, schedules, pack, k_error_bound},
+    constexpr double k_error_bound = 1e-5, k_half_error = 2e-3;
+    return {{name, sentence, applies, best_guess, schedules, pack, k_error_bound, k_half_error},
             lower,
             check_schedule};
   }

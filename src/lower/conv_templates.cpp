@@ -24,8 +24,8 @@ int64_t tiles(int64_t extent, int64_t tile) {
   return (extent + tile - 1) / tile;
 }
 
-int64_t weight_bytes(const Nest& nest) {
-  return 4 * nest.co * nest.ci * nest.ky * nest.kx;
+int64_t weight_bytes(const Nest& nest, const Machine& machine) {
+  return machine.weight_bytes * nest.co * nest.ci * nest.ky * nest.kx;
 }
 
 int64_t input_bytes(const Nest& nest) {
@@ -37,13 +37,14 @@ constexpr double k_near = 24;
 
 // Cycles of a step: every sum of the tile is advanced by one FMA, on a core with two FMAs and two
 // loads a cycle.
-double step_cycles(const ConvTile& tile) {
+double step_cycles(const ConvTile& tile, const Machine& machine) {
   // Measured: fewer than ten sums leave units waiting for results, and loads never quite reach two
   // a cycle. The loop itself costs a little, whatever the tile.
   constexpr double k_least_sums = 10, k_loads = 1.8;
   const double sums = tile.vectors * tile.y * tile.x;
   const double loads = tile.vectors + tile.y * tile.x;
-  return 0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads);
+  return 0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads) +
+         conversion_cycles(tile.vectors, machine);
 }
 
 // Input columns that a tile's pixels read in a row, at all taps of it.
@@ -55,7 +56,7 @@ int64_t columns_read(const Nest& nest, const ConvTile& tile) {
 }
 
 // The same where the taps of a row share what they load, in the mean of these taps.
-double shared_step_cycles(const Nest& nest, const ConvTile& tile) {
+double shared_step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
   // Measured: 16 sums come to within 3 to 9 % of two FMAs a cycle, where the other kind stays below
   // 84 %; 8 sums to 19 %.
   constexpr double k_enough_sums = 16, k_missing = 0.3, k_loads = 1.8, k_better = 0.9;
@@ -63,7 +64,8 @@ double shared_step_cycles(const Nest& nest, const ConvTile& tile) {
   const double sums = tile.vectors * tile.y * tile.x;
   const double loads = taps * tile.vectors + static_cast<double>(tile.y * columns_read(nest, tile));
   const double waiting = 0.9 + std::max(0.0, k_enough_sums - sums) * k_missing;
-  return k_better * (waiting + std::max(taps * sums / 2, loads / k_loads)) / taps;
+  return k_better * (waiting + std::max(taps * sums / 2, loads / k_loads)) / taps +
+         conversion_cycles(tile.vectors, machine);
 }
 
 double pixel_passes(const Nest& nest, const ConvTile& tile) {
@@ -73,11 +75,12 @@ double pixel_passes(const Nest& nest, const ConvTile& tile) {
 // Expected cycles of a schedule that reads a tile's weights anew for each pixel tile. A step is one
 // input channel at one tap.
 double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
-  const double bytes = 4.0 * tile.vectors * tile.lanes;
-  double again = tile.taps_within ? shared_step_cycles(nest, tile) : step_cycles(tile);
+  const double bytes = 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
+  double again =
+      tile.taps_within ? shared_step_cycles(nest, tile, machine) : step_cycles(tile, machine);
   const auto channel_tiles =
       static_cast<double>(tiles(nest.co, int64_t{tile.lanes} * tile.vectors));
-  const double tile_weights = static_cast<double>(weight_bytes(nest)) / channel_tiles;
+  const double tile_weights = static_cast<double>(weight_bytes(nest, machine)) / channel_tiles;
   if (tile_weights > static_cast<double>(machine.l1_bytes)) again = std::max(again, bytes / k_near);
   // Channels outside pixels read the inputs again for each tile of channels.
   if (nest.ky * nest.kx == 1 && tile.order == TileOrder::channels_rows_pixels &&
@@ -94,7 +97,7 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
     else if (tile.taps_within && nest.stride[1] == 1)
       stream /= 2;
   }
-  if (nest.groups * weight_bytes(nest) > machine.l2_bytes / 2)
+  if (nest.groups * weight_bytes(nest, machine) > machine.l2_bytes / 2)
     first = streamed_step(again, stream, passes > 1);
   // Each tile starts and ends with its sums in memory.
   const double sums = tile.vectors * tile.y * tile.x;
@@ -109,8 +112,8 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
   const double passes = pixel_passes(nest, tile);
   const auto channel_tiles =
       static_cast<double>(tiles(nest.co, int64_t{tile.lanes} * tile.vectors));
-  const int64_t tile_bytes = int64_t{4} * tile.vectors * tile.lanes;
-  double again = step_cycles(tile);
+  const int64_t tile_bytes = int64_t{machine.weight_bytes} * tile.vectors * tile.lanes;
+  double again = step_cycles(tile, machine);
   if (tile_bytes * tile.ci_block > machine.l1_bytes) again *= 1.1;
   const double sums = tile.vectors * tile.y * tile.x;
   const bool near = nest.n * nest.y * nest.x * tile_bytes <= machine.l1_bytes / 2;
@@ -201,7 +204,8 @@ int near_channels(const Nest& nest, const ConvTile& tile, const Machine& machine
 // Tiles whose weights are worth keeping near while all pixels pass, fastest first.
 ScoredTiles stationary_tiles(const Nest& nest, const Machine& machine) {
   ScoredTiles scored;
-  if (nest.groups * weight_bytes(nest) <= machine.l2_bytes / 2 || nest.n > 1) return scored;
+  if (nest.groups * weight_bytes(nest, machine) <= machine.l2_bytes / 2 || nest.n > 1)
+    return scored;
   const int lanes = lanes_for(nest.co, machine.vector);
   for (int vectors = 1; vectors <= std::min<int64_t>(4, tiles(nest.co, lanes)); ++vectors)
     for (int y = 1; y <= std::min<int64_t>(4, nest.y); ++y)
@@ -232,6 +236,10 @@ std::vector<std::string> steps_of(const std::vector<CostedSchedule>& schedules) 
   std::vector<std::string> result;
   for (const CostedSchedule& schedule : schedules) result.push_back(schedule.steps);
   return result;
+}
+
+double conversion_cycles(int vectors, const Machine& machine) {
+  return machine.weight_bytes < 4 ? 0.5 * vectors : 0;
 }
 
 double streamed_step(double cycles, double bytes, bool again) {
@@ -320,7 +328,7 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
   using enum TileOrder;
   std::vector<TileOrder> orders{taps ? rows_channels_pixels : rows_pixels_channels,
                                 channels_rows_pixels};
-  if (weight_bytes(nest) > machine.l2_bytes / 2) std::swap(orders[0], orders[1]);
+  if (weight_bytes(nest, machine) > machine.l2_bytes / 2) std::swap(orders[0], orders[1]);
   // Groups that begin within a cache line share it with the one before.
   if (nest.groups > 1 && nest.ci * 4 % k_line_bytes != 0)
     orders.insert(orders.begin(), rows_groups_pixels);

@@ -82,6 +82,8 @@ inline constexpr double k_far_bytes = 6.5;
 // level cache share its few outstanding misses with the stream; so if the step's other loads do,
 // because its weights are read again and again, streaming overlaps with nothing.
 double streamed_step(double cycles, double bytes, bool again);
+// Cycles that converting so many vectors of stored weights takes from the multiplications.
+double conversion_cycles(int vectors, const Machine& machine);
 // Below this many multiply-adds a kernel is over before other threads have started.
 inline constexpr int64_t k_parallel_multiplies = 1 << 20;
 

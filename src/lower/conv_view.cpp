@@ -33,7 +33,7 @@ int64_t reach(int64_t outputs, int64_t taps, int stride, int dilation, int pad, 
 
 ConvView conv_view(const KernelSpec& spec) {
   const auto& conv = std::get<Conv>(spec.op);
-  return {conv_nest(conv, spec.inputs[0].shape), spec.inputs, spec.output, 1};
+  return {conv_nest(conv, spec.inputs[0].shape), spec.inputs, spec.output, spec.weights, 1};
 }
 
 ConvView flattened_view(const KernelSpec& spec) {

@@ -14,7 +14,8 @@ struct ConvView {
   Nest nest;                             // unscheduled
   std::vector<TensorDescriptor> inputs;  // as the spec's, or several dimensions as one
   TensorDescriptor output;
-  int64_t packed = 1;  // groups of the conv in each of the nest's
+  ElementType weights = ElementType::f32;  // as they are stored
+  int64_t packed = 1;                      // groups of the conv in each of the nest's
 };
 
 // As the descriptors have it.

@@ -285,7 +285,8 @@ WinogradFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
   Func& products = funcs.sums.out = Func("products");
   define(sums, {k_place}, 0.0f);
   sums(tile_arguments(k_c, g, k_tile, k_n, {k_place})) +=
-      weight(k_c % tile, r, k_c / tile % (channels / tile), k_place, k_c / channels, group) *
+      Halide::cast<float>(
+          weight(k_c % tile, r, k_c / tile % (channels / tile), k_place, k_c / channels, group)) *
       at(funcs.input, r, {k_place});
   define(products, {k_place}, at(sums, k_c, {k_place}));
   funcs.sums.out_vars = {{"co", k_c}, {"x", k_tile}, {"y", k_place}, {"n", k_n}};
@@ -439,7 +440,7 @@ struct Winograd {
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
     const Nest nest = conv_view(spec).nest;
     return winograd_schedules(products_nest(nest, Outputs), divide_up(nest.x, Outputs),
-                              machine_of(spec.target), spec.threads);
+                              machine_of(spec.target, spec.weights), spec.threads);
   }
 
   static std::vector<std::string> schedules(const KernelSpec& spec) {
@@ -463,24 +464,28 @@ struct Winograd {
     return lower_winograd(spec, schedule, Outputs);
   }
 
-  static AlgorithmRow row(const char* name, const char* sentence, double error_bound) {
-    return {
-        {name, sentence, applies, best_guess, schedules, pack, error_bound}, lower, check_schedule};
+  static AlgorithmRow row(const char* name, const char* sentence, double error_bound,
+                          double half_error) {
+    return {{name, sentence, applies, best_guess, schedules, pack, error_bound, half_error},
+            lower,
+            check_schedule};
   }
 };
 
 }  // namespace
 
 AlgorithmRow winograd2_row() {
-  return Winograd<2>::row("winograd2", "3x3, stride 1: F(2x2, 3x3), 4 products for 9", 1e-5);
+  return Winograd<2>::row("winograd2", "3x3, stride 1: F(2x2, 3x3), 4 products for 9", 1e-5, 4e-3);
 }
 
 AlgorithmRow winograd4_row() {
-  return Winograd<4>::row("winograd4", "3x3, stride 1: F(4x4, 3x3), 36 products for 144", 1e-4);
+  return Winograd<4>::row("winograd4", "3x3, stride 1: F(4x4, 3x3), 36 products for 144", 1e-4,
+                          1e-2);
 }
 
 AlgorithmRow winograd6_row() {
-  return Winograd<6>::row("winograd6", "3x3, stride 1: F(6x6, 3x3), 64 products for 324", 1e-3);
+  return Winograd<6>::row("winograd6", "3x3, stride 1: F(6x6, 3x3), 64 products for 324", 1e-3,
+                          4e-2);
 }
 
 }  // namespace emulsion

@@ -24,6 +24,7 @@ std::string to_text(const KernelSpec& spec) {
   text += fmt::format("output {}\n", to_text(spec.output));
   text += fmt::format("algorithm {}\n", spec.algorithm);
   text += fmt::format("schedule {}\n", spec.schedule);
+  if (spec.weights != ElementType::f32) text += fmt::format("weights {}\n", to_text(spec.weights));
   text += fmt::format("target {}\n", spec.target);
   return text;
 }
@@ -54,6 +55,10 @@ Result<KernelSpec> parse_kernel_spec(const std::string& text) {
       spec.algorithm = value;
     } else if (key == "schedule") {
       spec.schedule = value;
+    } else if (key == "weights") {
+      const auto type = parse_element_type(value);
+      if (!type) return error("kernel spec: weights are f32 or f16, not '{}'", value);
+      spec.weights = *type;
     } else if (key == "target") {
       spec.target = value;
     } else {

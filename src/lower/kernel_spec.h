@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "network/descriptor.h"
+#include "network/element_type.h"
 #include "network/op.h"
 
 namespace emulsion {
@@ -24,6 +25,7 @@ struct KernelSpec {
   std::string schedule;   // steps in text form, "" for ops that take none
   std::string target;     // a Halide target, features included
   int threads = 1;        // that a default schedule is made for; no part of the text
+  ElementType weights = ElementType::f32;  // as they are stored; sums are f32 always
 };
 
 // The canonical text: the spec, Halide's version and our own build's code-generation version.

@@ -406,6 +406,7 @@ Result<KernelSpec> kernel_spec(const LaidOutNetwork& laid_out, int layer,
   };
   const Layer& l = laid_out.network.layers[layer];
   KernelSpec spec{l.op, {}, alone(l.output), choice.algorithm, choice.schedule, target, threads};
+  spec.weights = choice.weights;
   for (const ValueId input : l.inputs) spec.inputs.push_back(alone(input));
   auto result = completed(std::move(spec));
   if (!result.ok()) return result.error().in(fmt::format("layer '{}'", l.name));

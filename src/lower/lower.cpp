@@ -44,7 +44,7 @@ std::set<std::string> streamed_constants(const KernelSpec& spec) {
   std::set<std::string> names;
   const std::vector<PackedConstant> packed = pack_constants(spec, spec.op);
   for (size_t i = 0; i < packed.size(); ++i) {
-    size_t bytes = sizeof(float);
+    size_t bytes = bytes_of(packed[i].type);
     for (const int extent : packed[i].extents) bytes *= static_cast<size_t>(extent);
     if (bytes >= k_least_bytes) names.insert(fmt::format("constant{}", i));
   }

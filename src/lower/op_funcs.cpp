@@ -52,7 +52,8 @@ Result<LoweredKernel> lower_op(const KernelSpec& spec, Func (*build)(const OpBui
     b.inputs.push_back(input_buffer(fmt::format("in{}", i), spec.inputs[i]));
   const std::vector<PackedConstant> packed = pack_constants(spec, spec.op);
   for (size_t i = 0; i < packed.size(); ++i)
-    b.constants.push_back(constant_buffer(fmt::format("constant{}", i), packed[i].extents));
+    b.constants.push_back(
+        constant_buffer(fmt::format("constant{}", i), packed[i].extents, packed[i].type));
   for (const ImageParam& p : b.inputs) kernel.arguments.push_back(p);
   for (const ImageParam& p : b.constants) kernel.arguments.push_back(p);
   kernel.output = build(b);

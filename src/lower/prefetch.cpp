@@ -33,12 +33,21 @@ bool has_loop(const Stmt& statement) {
   return finder.found;
 }
 
-// The first elements of all vectors that a statement loads from some buffers, in terms of variables
-// from outside the statement.
+// A vector of a buffer: its first element, in terms of variables from outside a statement.
+struct VectorLoad {
+  std::string buffer;
+  Expr first;
+  int element_bytes = 4;
+  int lanes = 1;
+
+  int bytes() const { return element_bytes * lanes; }
+};
+
+// All vectors that a statement loads from some buffers.
 class FindsVectorLoads : public IRVisitor {
  public:
   explicit FindsVectorLoads(const std::set<std::string>& buffers) : buffers_(buffers) {}
-  std::vector<std::pair<std::string, Expr>> loads;
+  std::vector<VectorLoad> loads;
 
  private:
   using IRVisitor::visit;
@@ -60,15 +69,15 @@ class FindsVectorLoads : public IRVisitor {
       Expr first = ramp->base;
       for (auto let = lets_.rbegin(); let != lets_.rend(); ++let)
         first = substitute(let->first, let->second, first);
-      add(op->name, first);
+      add({op->name, first, op->type.bytes(), op->type.lanes()});
     }
     IRVisitor::visit(op);
   }
 
-  void add(const std::string& buffer, const Expr& first) {
-    for (const auto& [name, other] : loads)
-      if (name == buffer && equal(other, first)) return;
-    loads.emplace_back(buffer, first);
+  void add(VectorLoad load) {
+    for (const VectorLoad& other : loads)
+      if (other.buffer == load.buffer && equal(other.first, load.first)) return;
+    loads.push_back(std::move(load));
   }
 
   const std::set<std::string>& buffers_;
@@ -121,45 +130,54 @@ class InsertsPrefetches : public IRMutator {
     if (finder.loads.empty() || finder.loads.size() > k_most_prefetches) return op;
     inserted = true;
     Stmt body = op->body;
-    for (auto [buffer, index] : wanted(finder.loads)) {
-      const Expr base = Variable::make(Halide::Handle(), buffer);
-      const Expr prefetch = Call::make(Halide::Float(32), Call::prefetch,
-                                       {base, simplify(index), 1, 1}, Call::Intrinsic);
+    for (const VectorLoad& line : wanted(finder.loads)) {
+      const Expr base = Variable::make(Halide::Handle(), line.buffer);
+      const Expr prefetch = Call::make(Halide::Float(8 * line.element_bytes), Call::prefetch,
+                                       {base, simplify(line.first), 1, 1}, Call::Intrinsic);
       body = Block::make(Evaluate::make(prefetch), body);
     }
     return For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy,
                      op->device_api, body);
   }
 
-  // The elements to ask for in an iteration that loads these vectors.
-  std::vector<std::pair<std::string, Expr>> wanted(
-      const std::vector<std::pair<std::string, Expr>>& loads) const {
-    std::vector<std::pair<std::string, Expr>> result;
+  // What to ask for, by first elements, in an iteration that loads these vectors.
+  std::vector<VectorLoad> wanted(const std::vector<VectorLoad>& loads) const {
+    std::vector<VectorLoad> result;
     if (const auto stream = stream_of(loads)) {
       // The next tile's lines, spread evenly over all readings of this one.
-      const int lines = (static_cast<int>(loads.size()) + stream->passes - 1) / stream->passes;
+      const int line = k_line_bytes / loads[0].element_bytes;
+      const int elements = static_cast<int>(loads.size()) * loads[0].lanes;
+      const int lines = (elements + line * stream->passes - 1) / (line * stream->passes);
       const Expr done = (stream->pass * stream->tile + stream->position) / stream->passes;
-      for (int i = 0; i < lines; ++i)
-        result.emplace_back(loads[0].first,
-                            stream->start + stream->tile + done + i * k_line_elements);
+      for (int i = 0; i < lines; ++i) {
+        result.push_back(loads[0]);
+        result.back().first = stream->start + stream->tile + done + i * line;
+      }
       return result;
     }
-    for (const auto& [buffer, first] : loads) result.emplace_back(buffer, first + k_distance);
+    for (const VectorLoad& load : loads) {
+      result.push_back(load);
+      result.back().first = load.first + k_distance_bytes / load.element_bytes;
+    }
     return result;
   }
 
   // The stream that an innermost loop's loads belong to, if a tile of it is read more than once.
-  std::optional<Stream> stream_of(const std::vector<std::pair<std::string, Expr>>& loads) const {
+  std::optional<Stream> stream_of(const std::vector<VectorLoad>& loads) const {
     const auto resolved = [&](Expr e) {
       for (auto let = lets_.rbegin(); let != lets_.rend(); ++let)
         e = substitute(let->first, let->second, e);
       return e;
     };
-    const Expr first = resolved(loads[0].second);
+    // Vectors of f32 are whole lines, or nothing is known to be gained.
+    const int element_bytes = loads[0].element_bytes, lanes = loads[0].lanes;
+    if (element_bytes == 4 && loads.size() > 1 && loads[0].bytes() != k_line_bytes)
+      return std::nullopt;
+    const Expr first = resolved(loads[0].first);
     for (size_t i = 0; i < loads.size(); ++i) {
-      const Expr expected = first + static_cast<int>(i) * k_line_elements;
-      if (loads[i].first != loads[0].first ||
-          !is_const_zero(simplify(resolved(loads[i].second) - expected)))
+      const Expr expected = first + static_cast<int>(i) * lanes;
+      if (loads[i].buffer != loads[0].buffer || loads[i].bytes() != loads[0].bytes() ||
+          !is_const_zero(simplify(resolved(loads[i].first) - expected)))
         return std::nullopt;
     }
     Stream stream{first, first, 0, 0, 1};
@@ -178,14 +196,13 @@ class InsertsPrefetches : public IRMutator {
     if (stream.passes == 1 || outer.empty()) return std::nullopt;
     const Expr next = Variable::make(Halide::Int(32), outer) + 1;
     const auto tile = as_const_int(simplify(substitute(outer, next, stream.start) - stream.start));
-    if (!tile || *tile < k_line_elements || *tile > k_most_tile_elements) return std::nullopt;
+    if (!tile || *tile * element_bytes < k_line_bytes || *tile * element_bytes > k_most_tile_bytes)
+      return std::nullopt;
     stream.tile = static_cast<int>(*tile);
     return stream;
   }
 
-  static constexpr int k_line_elements = 64 / sizeof(float);
-  static constexpr int k_distance = k_distance_bytes / static_cast<int>(sizeof(float));
-  static constexpr int k_most_tile_elements = k_most_tile_bytes / static_cast<int>(sizeof(float));
+  static constexpr int k_line_bytes = 64;
 
   const std::set<std::string>& buffers_;
   std::vector<std::pair<std::string, Expr>> lets_;

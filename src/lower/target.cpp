@@ -51,7 +51,7 @@ int vector_width(const std::string& target) {
   return machine_of(target).vector;
 }
 
-Machine machine_of(const std::string& name) {
+Machine machine_of(const std::string& name, ElementType weights) {
   const Target target(name);
   Machine machine;
   machine.vector = target.natural_vector_size<float>();
@@ -59,7 +59,13 @@ Machine machine_of(const std::string& name) {
       target.has_feature(Target::AVX512) || target.has_feature(Target::AVX512_Skylake);
   if (avx512) machine.l2_bytes = 1 << 20;
   if (avx512 || target.arch == Target::ARM) machine.registers = 32;
+  machine.weight_bytes = bytes_of(weights);
   return machine;
+}
+
+bool converts_halves(const std::string& target) {
+  const Target t(target);
+  return t.arch == Target::X86 && t.has_feature(Target::F16C);
 }
 
 }  // namespace emulsion

@@ -64,8 +64,9 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, const
   constexpr double k_input = 5, k_output = 5, k_beyond_l1 = 3, k_driven_out = 12;
   constexpr double k_line = 2.5;  // cycles to load a line of transformed inputs from there
   const double sums = tile.vectors * tile.x, loads = tile.vectors + tile.x;
-  const double step = 0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads);
-  const double bytes = 4.0 * tile.vectors * tile.lanes;
+  const double step = 0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads) +
+                      conversion_cycles(tile.vectors, machine);
+  const double bytes = 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
   const auto channels = static_cast<double>(nest.ci);
   const int64_t blocks_of_channels = divide_up(nest.co, tile.channels);
   const auto blocks = static_cast<double>(divide_up(nest.x, tile.tiles));
@@ -73,7 +74,8 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, const
       blocks_of_channels * (padded_channels(tile) / (int64_t{tile.lanes} * tile.vectors)));
   const auto places = static_cast<double>(nest.y);
   // Each register tile's weights are read from afar for the first tile of a block, then from near.
-  const double weight_bytes = 4.0 * places * channels * static_cast<double>(nest.co);
+  const double weight_bytes =
+      1.0 * machine.weight_bytes * places * channels * static_cast<double>(nest.co);
   const auto passes = static_cast<double>(divide_up(tile.tiles, tile.x));
   const double tile_weights = bytes * channels;
   const double again =

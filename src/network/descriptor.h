@@ -10,12 +10,11 @@
 #include <vector>
 
 #include "base/result.h"
+#include "network/element_type.h"
 #include "network/op.h"
 #include "network/tensor.h"
 
 namespace emulsion {
-
-enum class ElementType { f32 };
 
 struct TensorDescriptor {
   ElementType type = ElementType::f32;

@@ -1,6 +1,8 @@
 #include "network/tensor.h"
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
 
 namespace emulsion {
@@ -54,6 +56,22 @@ Constant abstract_constant(Shape shape) {
   Tensor tensor;
   tensor.shape = std::move(shape);
   return std::make_shared<const Tensor>(std::move(tensor));
+}
+
+double relative_to_largest(const Tensor& got, const Tensor& expected) {
+  if (got.shape != expected.shape) return INFINITY;
+  double largest = 0, difference = 0;
+  for (size_t i = 0; i < got.data.size(); ++i) {
+    const double a = got.data[i], b = expected.data[i];
+    if (a == b || (std::isnan(a) && std::isnan(b))) {
+      if (std::isfinite(b)) largest = std::max(largest, std::abs(b));
+      continue;
+    }
+    if (!std::isfinite(a) || !std::isfinite(b)) return INFINITY;
+    difference = std::max(difference, std::abs(a - b));
+    largest = std::max(largest, std::abs(b));
+  }
+  return largest > 0 ? difference / largest : difference;
 }
 
 }  // namespace emulsion

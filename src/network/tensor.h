@@ -34,4 +34,8 @@ using Constant = std::shared_ptr<const Tensor>;
 Constant constant(Shape shape, std::vector<float> data);
 Constant abstract_constant(Shape shape);
 
+// The largest difference over the largest magnitude expected; infinite where the shapes or the
+// places of NaN and infinities differ.
+double relative_to_largest(const Tensor& got, const Tensor& expected);
+
 }  // namespace emulsion

@@ -13,6 +13,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* k_format = "emulsion-plan-1";
+constexpr int k_most_threads = 256;  // of a compiled network
 
 std::string image_hint(const Shape& shape) {
   return fmt::format("{}x{}x{}", shape[1], shape[2], shape[3]);
@@ -43,14 +44,17 @@ class ObjectReader {
     return value->get<std::string>();
   }
 
-  Result<int> integer(const char* key, int low) const {
+  Result<int> integer(const char* key, int low, int high = std::numeric_limits<int>::max()) const {
     TRY(const Json* value, find(key));
-    constexpr int k_high = std::numeric_limits<int>::max();
     const bool fits = value->is_number_unsigned()
-                          ? value->get<uint64_t>() <= static_cast<uint64_t>(k_high)
+                          ? value->get<uint64_t>() <= static_cast<uint64_t>(high)
                           : value->is_number_integer() && value->get<int64_t>() >= low;
     if (!fits || value->get<int64_t>() < low) {
-      return wrong(key, fmt::format("an integer of at least {}", low), *value);
+      const bool bounded = high != std::numeric_limits<int>::max();
+      return wrong(key,
+                   bounded ? fmt::format("an integer from {} to {}", low, high)
+                           : fmt::format("an integer of at least {}", low),
+                   *value);
     }
     return value->get<int>();
   }
@@ -82,7 +86,7 @@ class ObjectReader {
 
 Result<KernelChoice> parse_kernel(const Json& json, const std::string& where) {
   const ObjectReader reader(json, where);
-  TRY_OK(reader.keys({"algorithm", "schedule"}));
+  TRY_OK(reader.keys({"algorithm", "schedule", "weights"}));
   KernelChoice kernel;
   TRY(kernel.algorithm, reader.text("algorithm"));
   if (reader.has("schedule")) {
@@ -93,6 +97,12 @@ Result<KernelChoice> parse_kernel(const Json& json, const std::string& where) {
       return error("{} holds a step that changes what is computed; that belongs in \"rewrite\"",
                    reader.at("schedule"));
     }
+  }
+  if (reader.has("weights")) {
+    TRY(const std::string text, reader.text("weights"));
+    const auto type = parse_element_type(text);
+    if (!type) return error("{} must be f32 or f16, found \"{}\"", reader.at("weights"), text);
+    kernel.weights = *type;
   }
   return kernel;
 }
@@ -134,6 +144,7 @@ Json to_json(const LayerChoice& layer) {
     Json choice;
     choice["algorithm"] = kernel.algorithm;
     if (!kernel.schedule.empty()) choice["schedule"] = kernel.schedule;
+    if (kernel.weights != ElementType::f32) choice["weights"] = to_text(kernel.weights);
     json["kernels"].push_back(std::move(choice));
   }
   return json;
@@ -154,7 +165,7 @@ Result<Plan> parse(const std::string& text, const std::string& file_name) {
     return error("{}: not JSON: {}", file_name, json_error.what());
   }
   const ObjectReader reader(json, file_name);
-  TRY_OK(reader.keys({"format", "network", "target", "threads", "layers"}));
+  TRY_OK(reader.keys({"format", "network", "target", "threads", "layers", "dense_f16"}));
   TRY(const std::string format, reader.text("format"));
   if (format != k_format) {
     return error("{} is \"{}\"; this program reads \"{}\"", reader.at("format"), format, k_format);
@@ -165,7 +176,7 @@ Result<Plan> parse(const std::string& text, const std::string& file_name) {
     TRY(plan.target, reader.text("target"));
   }
   if (reader.has("threads")) {
-    TRY(plan.threads, reader.integer("threads", 1));
+    TRY(plan.threads, reader.integer("threads", 1, k_most_threads));
   }
   TRY(const Json* layers, reader.array("layers"));
   for (const Json& layer : *layers) {
@@ -177,7 +188,25 @@ Result<Plan> parse(const std::string& text, const std::string& file_name) {
     }
     plan.layers.push_back(std::move(choice));
   }
+  if (reader.has("dense_f16")) {
+    TRY(const Json* positions, reader.array("dense_f16"));
+    for (const Json& position : *positions) {
+      const int last = plan.dense_f16.empty() ? -1 : plan.dense_f16.back();
+      if (!position.is_number_integer() || position.get<int64_t>() <= last ||
+          position.get<int64_t>() > std::numeric_limits<int>::max()) {
+        return error("{} must hold ascending integers of at least 0, found {}",
+                     reader.at("dense_f16"), position.dump());
+      }
+      plan.dense_f16.push_back(position.get<int>());
+    }
+  }
   return plan;
+}
+
+int count_dense(const Network& network) {
+  return static_cast<int>(
+      std::count_if(network.layers.begin(), network.layers.end(),
+                    [](const Layer& layer) { return std::holds_alternative<Dense>(layer.op); }));
 }
 
 Status check_all(const Plan& plan, const Network& simplified) {
@@ -200,6 +229,10 @@ Status check_all(const Plan& plan, const Network& simplified) {
         "the plan is for another network: its structure is {}, that of {} is {}; the convs that "
         "the plan names have the same shapes",
         plan.network, simplified.name, structure_hash(simplified));
+  }
+  if (!plan.dense_f16.empty() && plan.dense_f16.back() >= count_dense(simplified)) {
+    return error("the plan is for another network: it has a dense layer {}, and {} has {} of them",
+                 plan.dense_f16.back(), simplified.name, count_dense(simplified));
   }
   const auto counts = convs_after(simplified, rewrites(plan));
   if (!counts.ok()) {
@@ -252,7 +285,10 @@ std::string to_json(const Plan& plan) {
   for (size_t i = 0; i < plan.layers.size(); ++i) {
     text += fmt::format("{}\n    {}", i ? "," : "", dump(to_json(plan.layers[i])));
   }
-  text += plan.layers.empty() ? "]\n}\n" : "\n  ]\n}\n";
+  text += plan.layers.empty() ? "]" : "\n  ]";
+  if (!plan.dense_f16.empty())
+    text += fmt::format(",\n  \"dense_f16\": [{}]", fmt::join(plan.dense_f16, ", "));
+  text += "\n}\n";
   return text;
 }
 
@@ -280,7 +316,7 @@ Plan rewritten_plan(const Plan& plan, const Network& simplified_original,
                     const Network& simplified_rewritten) {
   const std::vector<int> before = conv_layers(simplified_original);
   const std::vector<int> after = conv_layers(simplified_rewritten);
-  Plan result{structure_hash(simplified_rewritten), plan.target, plan.threads, {}};
+  Plan result{structure_hash(simplified_rewritten), plan.target, plan.threads, {}, plan.dense_f16};
   const auto counts = convs_after(simplified_original, rewrites(plan));
   EMULSION_CHECK(counts.ok());  // check() has passed
   auto choice = plan.layers.begin();

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "nest/step.h"
+#include "network/element_type.h"
 #include "network/network.h"
 
 namespace emulsion {
@@ -18,6 +19,7 @@ namespace emulsion {
 struct KernelChoice {
   std::string algorithm;  // a row of the algorithms table: "direct"
   std::string schedule;   // steps in text form; empty: the template's default
+  ElementType weights = ElementType::f32;  // as they are stored
   bool operator==(const KernelChoice&) const = default;
 };
 
@@ -36,6 +38,9 @@ struct Plan {
   std::string target;  // the target it was made for; "" for any
   int threads = 1;
   std::vector<LayerChoice> layers;  // ascending conv; convs that are missing have defaults
+  // Positions among the network's Dense layers of those whose weights are stored in half precision;
+  // ascending.
+  std::vector<int> dense_f16 = {};
 
   bool operator==(const Plan&) const = default;
 };

@@ -72,6 +72,50 @@ TEST_F(CompileTest, a_budget_writes_a_plan_that_compiles_the_same) {
             must(read_file(path("again/manifest.json"))));
 }
 
+// A layer that streams its weights, and a budget for it.
+TEST_F(CompileTest, weights_in_half_precision_are_reported_and_verified) {
+  if (must(read_file("/proc/cpuinfo")).find(" f16c ") == std::string::npos)
+    GTEST_SKIP() << "[SKIP] no f16c";
+  Network network;
+  network.name = "heavy";
+  network.inputs = {network.add_value("image", {1, 160, 3, 3})};
+  ValueId x = network.add_layer("wide", conv3x3(160, 256, 1), network.inputs);
+  x = network.add_layer("mean", ReduceMean{{2, 3}, false}, {x});
+  network.outputs = {x};
+  const std::string file = model(network);
+  const std::vector<std::vector<std::string>> ways = {{}, {"--budget", "3"}};
+  for (const auto& way : ways) {
+    std::vector<std::string> arguments{"compile", file,        "-o",  path("out"),   "--name",
+                                       "net",     "--weights", "f16", "--tolerance", "0.01"};
+    arguments.insert(arguments.end(), way.begin(), way.end());
+    const auto result = compiling(arguments);
+    ASSERT_EQ(result.exit_code, 0) << result.errors;
+    const std::string plan = path("out/net.plan.json");
+    const auto verified = compiling({"verify", file, "--plan", plan, "--layers"});
+    EXPECT_EQ(verified.exit_code, 0) << verified.output << verified.errors;
+    if (!way.empty()) continue;  // what is fastest is the machine's to say
+    EXPECT_THAT(result.output, HasSubstr("16-bit weights: 1 layer, 0.70 MB of weights saved"));
+    EXPECT_THAT(result.output, HasSubstr("of the largest output, on seeded noise (0.01 accepted)"));
+    EXPECT_THAT(must(read_file(path("out/manifest.json"))), HasSubstr("\"weights\": \"f16\""));
+    EXPECT_THAT(verified.output, HasSubstr("Layers with 16-bit weights, as the plan says: 1."));
+  }
+}
+
+TEST_F(CompileTest, accuracy_options_that_mean_nothing_are_refused) {
+  const std::string file = model(small_network());
+  const auto refused = [&](std::vector<std::string> more, const char* part) {
+    std::vector<std::string> arguments{"compile", file, "-o", path("out")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    expect_refusal(compiling(arguments), part);
+  };
+  refused({"--tolerance", "0.1"}, "--tolerance: without --budget or --weights f16");
+  refused({"--data", "x.npy"}, "--data: without --budget or --weights f16");
+  refused({"--weights", "f16", "--target", "x86-64-linux-avx-avx2-fma-sse41"}, "has no f16c");
+  refused({"--weights", "f16", "--data", npy(Tensor({1, 3, 9, 9}), "x.npy")},
+          "its shape is 1x3x9x9");
+  refused({"--weights", "bf16"}, "--weights");
+}
+
 TEST_F(CompileTest, emit_only_says_how_to_build) {
   const auto result =
       compiling({"compile", model(small_network()), "-o", path("out"), "--emit-only"});

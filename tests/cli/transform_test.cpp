@@ -165,6 +165,14 @@ TEST(Transform, RefusesInOneLineAndWritesNothing) {
       run_emulsion({"transform", other.model(), "--plan", place.plan_file(), "-o", other.output()}),
       "the plan is for another network");
   EXPECT_FALSE(std::filesystem::exists(other.output()));
+  const std::string unknown = (std::filesystem::path(other.output()).parent_path() / "u.json");
+  ASSERT_TRUE(write_file(unknown, R"({"format": "emulsion-plan-1", "network": "", "layers": [
+      {"conv": 0, "kernels": [{"algorithm": "magic"}]}]})")
+                  .ok());
+  expect_refusal(
+      run_emulsion({"transform", other.model(), "--plan", unknown, "-o", other.output()}),
+      "conv 0: no algorithm is called 'magic'; there are: depthwise");
+  EXPECT_FALSE(std::filesystem::exists(other.output()));
   expect_refusal(
       run_emulsion({"transform", place.model(), "--plan", "nowhere.json", "-o", place.output()}),
       "nowhere.json");

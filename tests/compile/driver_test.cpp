@@ -29,10 +29,10 @@ TEST(DriverText, WritesAnyNameAsACString) {
 
 TEST(WeightsFile, AlignsConstantsAndKeepsEqualOnesOnce) {
   WeightsFile file;
-  EXPECT_EQ(file.add({1, 2, 3}), 0);
-  EXPECT_EQ(file.add({4}), 16);
-  EXPECT_EQ(file.add({1, 2, 3}), 0);
-  EXPECT_EQ(file.add({1, 2}), 32);
+  EXPECT_EQ(file.add("0123456789ab"), 0);
+  EXPECT_EQ(file.add("4444"), 16);
+  EXPECT_EQ(file.add("0123456789ab"), 0);
+  EXPECT_EQ(file.add("01234567"), 32);
   EXPECT_EQ(file.bytes().size(), 34 * sizeof(float));
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -169,6 +170,10 @@ std::string describe(const ConvCase& c) {
 }
 
 void check_conv(const KernelSpec& spec) {
+  check_conv(spec, find_algorithm(spec.algorithm)->error_bound);
+}
+
+void check_conv(const KernelSpec& spec, double bound) {
   SCOPED_TRACE(
       fmt::format("{} with {}, schedule '{}'", to_text(spec.op), spec.algorithm, spec.schedule));
   Result<LoweredKernel> kernel = lower(spec);
@@ -186,10 +191,11 @@ void check_conv(const KernelSpec& spec) {
         buffer(memory.host(input_layout(d)), kernel->arguments[buffers.size()].dimensions));
   }
   for (const PackedConstant& p : pack_constants(spec, spec.op)) {
-    Halide::Buffer<float> copy(p.extents);
+    Halide::Buffer<> copy(Halide::Float(8 * bytes_of(p.type)), p.extents);
     ASSERT_EQ(copy.number_of_elements(), p.data.size());
-    std::copy(p.data.begin(), p.data.end(), copy.data());
-    buffers.emplace_back(copy);
+    const std::string bytes = stored_bytes(p);
+    std::memcpy(copy.data(), bytes.data(), bytes.size());
+    buffers.push_back(copy);
   }
   Memory result(spec.output, nan);
   buffers.push_back(buffer(result.host(output_layout(spec.output)), kernel->output.dimensions()));
@@ -215,7 +221,7 @@ void check_conv(const KernelSpec& spec) {
     }
     x = nan;
   });
-  EXPECT_LE(worst, find_algorithm(spec.algorithm)->error_bound * largest) << "at element " << where;
+  EXPECT_LE(worst, bound * largest) << "at element " << where;
   EXPECT_TRUE(result.all([](float x) { return std::isnan(x); })) << "written outside the output";
 }
 

@@ -37,6 +37,8 @@ std::string describe(const ConvCase& c);
 // The completed spec's kernel computes the conv within the algorithm's error bound, on noise, and
 // writes nothing but its output.
 void check_conv(const KernelSpec& spec);
+// The same within a bound of one's own, in the largest output.
+void check_conv(const KernelSpec& spec, double bound);
 // Completes first.
 void check_conv(const ConvCase& c, const std::string& algorithm = "",
                 const std::string& schedule = "", const std::string& target = "host");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "base/random.h"
@@ -126,7 +127,7 @@ Constant noise_constant(const Shape& shape, uint64_t seed) {
 }
 
 void check_op(const Op& op, const std::vector<Shape>& shapes, Layout in, Layout out,
-              const std::string& target) {
+              const std::string& target, ElementType weights) {
   SCOPED_TRACE(fmt::format("{} from {} to {}, input {}", to_text(op), layout_name(in),
                            layout_name(out), shapes.empty() ? "none" : to_text(shapes[0])));
   const Result<Shape> shape = infer_shape(op, shapes);
@@ -134,7 +135,8 @@ void check_op(const Op& op, const std::vector<Shape>& shapes, Layout in, Layout 
   std::vector<Tensor> inputs;
   KernelSpec spec;
   spec.op = op;
-  spec.target = target;
+  spec.target = *resolve_target(target);
+  spec.weights = weights;
   for (const Shape& s : shapes) {
     inputs.push_back(noise(s, inputs.size() + 1));
     spec.inputs.push_back(descriptor(s, in));
@@ -157,12 +159,12 @@ void check_op(const Op& op, const std::vector<Shape>& shapes, Layout in, Layout 
     buffers.push_back(buffer(memories[i].at(layout), layout));
   }
   std::vector<PackedConstant> packed = pack_constants(*full, op);
-  std::vector<Halide::Buffer<float>> aligned;
   for (const PackedConstant& p : packed) {
-    Halide::Buffer<float> copy(p.extents);
+    Halide::Buffer<> copy(Halide::Float(8 * bytes_of(p.type)), p.extents);
     ASSERT_EQ(copy.number_of_elements(), p.data.size());
-    std::copy(p.data.begin(), p.data.end(), copy.data());
-    buffers.emplace_back(copy);
+    const std::string bytes = stored_bytes(p);
+    std::memcpy(copy.data(), bytes.data(), bytes.size());
+    buffers.push_back(copy);
   }
   Memory result(spec.output, k_untouched);
   const BufferLayout layout = output_layout(spec.output);

@@ -28,7 +28,7 @@ Constant noise_constant(const Shape& shape, uint64_t seed);
 // The kernel of the op on inputs of noise, in these layouts, equals evaluate() within the
 // algorithm's bound, and writes nothing outside its output.
 void check_op(const Op& op, const std::vector<Shape>& inputs, Layout in, Layout out,
-              const std::string& target = "host");
+              const std::string& target = "host", ElementType weights = ElementType::f32);
 // In five pairs of layouts, each layout on either side, those that are equal for these shapes once.
 void check_op(const Op& op, const std::vector<Shape>& inputs);
 

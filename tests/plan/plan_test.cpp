@@ -54,6 +54,16 @@ TEST(Plan, OnEveryTinyNetworkThePlanOfEveryRewriteRoundTripsAndFits) {
   }
 }
 
+TEST(Plan, WeightsInHalfPrecisionRoundTrip) {
+  Plan plan{"", "host", 2, {{0, "a", "", {}, {{"direct", "", ElementType::f16}, {"direct", ""}}}}};
+  plan.dense_f16 = {0, 3};
+  const Result<Plan> read = parse_plan(to_json(plan), "p.json");
+  ASSERT_TRUE(read.ok()) << read.error().message;
+  EXPECT_EQ(*read, plan);
+  const Status fits = check(*read, tiny_networks()[0]);
+  ASSERT_FALSE(fits.ok());
+}
+
 TEST(Plan, TheEmptyPlanRoundTripsAndFitsEveryNetwork) {
   const Result<Plan> read = parse_plan(to_json(Plan{}), "p.json");
   ASSERT_TRUE(read.ok());
@@ -87,9 +97,16 @@ TEST(Plan, ReadingRefusesWithOneLineThatNamesFileAndKey) {
       {R"({"format": "emulsion-plan-1", "network": "", "layers": {}})",
        "key \"layers\" must be an array, found a value of type object"},
       {R"({"format": "emulsion-plan-1", "network": "", "layers": [], "thread": 1})",
-       "unknown key \"thread\"; the keys are format, layers, network, target, threads"},
+       "unknown key \"thread\"; the keys are dense_f16, format, layers, network, target, threads"},
       {R"({"format": "emulsion-plan-1", "network": "", "threads": 0, "layers": []})",
-       "key \"threads\" must be an integer of at least 1, found the number 0"},
+       "key \"threads\" must be an integer from 1 to 256, found the number 0"},
+      {R"({"format": "emulsion-plan-1", "network": "", "threads": 100000, "layers": []})",
+       "key \"threads\" must be an integer from 1 to 256, found the number 100000"},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": [], "dense_f16": [1, 0]})",
+       "key \"dense_f16\" must hold ascending integers of at least 0, found 0"},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": [{"conv": 0,
+          "kernels": [{"algorithm": "direct", "weights": "bf16"}]}]})",
+       "key \"weights\" must be f32 or f16, found \"bf16\""},
       {R"({"format": "emulsion-plan-1", "network": "", "threads": 1.5, "layers": []})",
        "key \"threads\""},
       {R"({"format": "emulsion-plan-1", "network": "", "threads": 99999999999999999999, "layers": []})",

@@ -1,4 +1,4 @@
-#include "explore/time_in_turns.h"
+#include "compile/time_in_turns.h"
 
 #include <algorithm>
 #include <limits>
@@ -7,17 +7,13 @@
 namespace emulsion {
 namespace {
 
-// Until neither gets faster any more: what else runs on the machine only ever adds.
-constexpr int k_least_turns = 6, k_most_turns = 24, k_calm_turns = 4;
 constexpr double k_faster = 0.99;
-constexpr double k_turn_seconds = 0.15;
-constexpr double k_layers_seconds = 0.4;
 
 struct Times {
   std::vector<double> minima, medians;
 
-  Status add(LoadedNetwork& network) {
-    TRY(const NetworkTime time, network.time(k_turn_seconds));
+  Status add(LoadedNetwork& network, double seconds) {
+    TRY(const NetworkTime time, network.time(seconds));
     minima.push_back(time.min_ms);
     medians.push_back(time.median_ms);
     return ok();
@@ -34,20 +30,23 @@ struct Times {
 
 }  // namespace
 
-Result<NetworkRecord> time_in_turns(LoadedNetwork& original, LoadedNetwork& changed) {
+Result<NetworkRecord> time_in_turns(LoadedNetwork& original, LoadedNetwork& changed,
+                                    const TurnOptions& options) {
   Times of_original, of_changed;
   int calm = 0;
-  for (int turn = 0; turn < k_most_turns && (turn < k_least_turns || calm < k_calm_turns); ++turn) {
+  // Until neither gets faster any more: what else runs on the machine only ever adds.
+  for (int turn = 0; turn < options.most && (turn < options.least || calm < options.calm); ++turn) {
     const double before[] = {of_original.least(), of_changed.least()};
-    TRY_OK(of_original.add(original));
-    TRY_OK(of_changed.add(changed));
+    TRY_OK(of_original.add(original, options.seconds));
+    TRY_OK(of_changed.add(changed, options.seconds));
     const bool faster =
         of_original.least() < k_faster * before[0] || of_changed.least() < k_faster * before[1];
     calm = faster ? 0 : calm + 1;
   }
   NetworkRecord record{
       of_changed.least(), of_changed.middle(), of_original.least(), of_original.middle(), 0, {}};
-  TRY(const NetworkTime by_layer, changed.time(k_layers_seconds, true));
+  if (options.layers_seconds == 0) return record;
+  TRY(const NetworkTime by_layer, changed.time(options.layers_seconds, true));
   const std::vector<KernelUse>& calls = changed.compiled().kernels;
   std::map<std::string, int> counts;
   for (size_t i = 0; i < calls.size(); ++i) {
