@@ -27,7 +27,7 @@ std::vector<Group> conv_groups(const PreparedNetwork& prepared) {
   std::map<std::string, Group> by_name;
   for (size_t i = 0; i < prepared.calls.size(); ++i) {
     const KernelCall& call = prepared.calls[i];
-    if (call.conv < 0) continue;
+    if (call.convs.empty()) continue;
     Group& group = by_name[kernel_name(call.spec)];
     group.spec = call.spec;
     group.calls.push_back(i);

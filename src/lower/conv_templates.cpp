@@ -225,22 +225,29 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile) {
     steps.add("interchange co x");
     around = {n, g, y, x, co};
   }
-  if (nest.multiplies() >= k_parallel_multiplies)
+  if (tile.parallel && nest.multiplies() >= k_parallel_multiplies)
     if (const std::string loop = parallel_loop(around); !loop.empty())
       steps.add("parallel {}", loop);
   return steps.text();
 }
 
-std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine) {
+std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine,
+                                           ScheduleUse use) {
   std::vector<CostedSchedule> schedules;
   const bool taps = nest.ky * nest.kx > 1;
   using enum TileOrder;
   std::vector<TileOrder> orders{taps ? rows_channels_pixels : rows_pixels_channels,
                                 channels_rows_pixels};
   if (weight_bytes(nest) > machine.l2_bytes / 2) std::swap(orders[0], orders[1]);
+  const bool rows = use == ScheduleUse::rows;
+  if (rows) orders = {channels_rows_pixels};
   // Input channels a step: all of a few; otherwise two where nothing else shares the loop's cost.
   std::vector<int> unrolls{taps ? 1 : 2, taps ? 2 : 1};
-  std::vector<std::pair<double, ConvTile>> tiles = tiles_by_speed(nest, machine);
+  Machine registers = machine;
+  // A chain's other convs keep a few registers: constants of activations, and what loops share.
+  if (rows) registers.registers -= machine.registers / 8;
+  std::vector<std::pair<double, ConvTile>> tiles = tiles_by_speed(nest, registers);
+  if (rows) std::erase_if(tiles, [](const auto& scored) { return scored.second.y > 1; });
   if (nest.ci <= 4) {
     unrolls = {static_cast<int>(nest.ci), 1};
     // Compilers load the inputs of unrolled steps early, which needs registers that large tiles
@@ -251,7 +258,8 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
     });
   }
   if (tiles.size() > 6) tiles.resize(6);
-  const auto stationary = stationary_tiles(nest, machine);
+  const auto stationary =
+      rows ? std::vector<std::pair<double, ConvTile>>() : stationary_tiles(nest, machine);
   const bool better = !stationary.empty() && stationary.front().first < tiles.front().first;
   const auto add_stationary = [&] {
     for (const auto& [cycles, tile] : stationary)
@@ -263,6 +271,7 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
       for (auto [cycles, tile] : tiles) {
         if (nest.ci % unroll != 0) continue;
         tile.order = order;
+        tile.parallel = !rows;
         tile.unroll_ci = unroll;
         if (unroll == 1) tile.ci_block = near_channels(nest, tile, machine);
         const int64_t copies = int64_t{tile.vectors} * tile.y * tile.x * unroll;
@@ -275,7 +284,8 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
   return schedules;
 }
 
-std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine) {
+std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine,
+                                                ScheduleUse use) {
   int lanes = 1;
   while (lanes * 2 <= nest.groups && lanes < machine.vector) lanes *= 2;
   std::vector<CostedSchedule> schedules;
@@ -295,7 +305,7 @@ std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine&
     if (copies <= k_most_copies) steps.add("unroll kx");
     if (copies * nest.ky <= k_most_copies) steps.add("unroll ky");
     steps.add("interchange g y");
-    if (nest.multiplies() >= k_parallel_multiplies) {
+    if (use == ScheduleUse::kernel && nest.multiplies() >= k_parallel_multiplies) {
       const std::string loop = parallel_loop({{"n", nest.n},
                                               {"y", nest.y},
                                               {"x", tiles(nest.x, x)},

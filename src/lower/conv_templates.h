@@ -35,15 +35,21 @@ struct ConvTile {
   int unroll_kx = 1;  // 1, or all of kx
   int ci_block = 0;   // input channels between which all taps (and pixels) are visited; 0: all
   TileOrder order = TileOrder::channels_rows_pixels;
+  bool parallel = true;  // where there is work for threads
 };
 
 // The steps of a tile on a conv's unscheduled nest.
 std::string conv_steps(const Nest& nest, const ConvTile& tile);
+// What a schedule is for: a kernel of its own, or some rows that a chain of convs computes at a
+// time, which one thread does, channels outside pixels.
+enum class ScheduleUse { kernel, rows };
 // Alternatives worth measuring (24 at most), default first.
-std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine);
+std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine,
+                                           ScheduleUse use = ScheduleUse::kernel);
 
 // The same for groups = ci = co, where vectors run over the channels g.
-std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine);
+std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine,
+                                                ScheduleUse use = ScheduleUse::kernel);
 
 // What Winograd's threads share. Tiles: each transforms its own inputs. Channels: each transforms
 // all inputs for itself, which costs less than fetching what another one wrote.
