@@ -69,7 +69,8 @@ class ChainFinder {
   const Shape& output_shape(int i) const { return network_.shape(layer(i).output); }
   const std::string* planned(int i) const {
     const auto choice = choices_.find(i);
-    return choice == choices_.end() ? nullptr : &choice->second.algorithm;
+    const bool named = choice != choices_.end() && !choice->second.algorithm.empty();
+    return named ? &choice->second.algorithm : nullptr;
   }
 
   // before_[i] is the conv whose output only conv i reads, as its image.
@@ -99,6 +100,9 @@ class ChainFinder {
              *planned(before_[start]) == k_fused_into_next) {
         start = before_[start];
         taken[start] = true;
+        if (choices_.at(i).schedule.empty() && !choices_.at(start).schedule.empty())
+          return error("conv {} ('{}') has a schedule and conv {}, that it is fused into, has none",
+                       start, layer(start).name, i);
       }
       if (start == i)
         return error("conv {} ('{}') has algorithm {}, but no conv before it has {}", i,
