@@ -129,6 +129,12 @@ TEST(FusedChains, AreByDefaultWhereWhatLiesBetweenIsLarge) {
   EXPECT_THAT(chain_lengths(must(prepared(large, plan_of("--d")))), ElementsAre(2, 1));
 }
 
+TEST(FusedChains, AreNotByDefaultWhereAConvOfItsOwnIsFaster) {
+  const Network network =
+      NetworkMaker({1, 256, 56, 56}).conv(64, 1).relu6().conv(64, 3).relu6().conv(256, 1).finish();
+  EXPECT_THAT(chain_lengths(must(prepared(network, {}))), ElementsAre(1, 1, 1));
+}
+
 TEST(FusedChains, AreNotOfConvsWhoseOutputOthersRead) {
   NetworkMaker maker({1, 8, 64, 64});
   maker.conv(48, 1);
