@@ -44,8 +44,24 @@ double gflop_of(int64_t multiplies) {
   return 2e-9 * static_cast<double>(multiplies);
 }
 
+// "16x112x112 -> 96x112x112 k1x1 s1x1 g1 -> 96x56x56 k3x3 s2x2 g96"
+std::string shape_of_chain(const ConvChain& chain, const Shape& input) {
+  const auto shapes = chain_shapes(chain, input);
+  EMULSION_CHECK(shapes.ok());
+  std::string text = fmt::format("{}x{}x{}", input[1], input[2], input[3]);
+  for (size_t i = 0; i < chain.convs.size(); ++i) {
+    const Conv& conv = chain.convs[i];
+    const Shape &output = (*shapes)[i], &kernel = conv.weight->shape;
+    text += fmt::format(" -> {}x{}x{} k{}x{} s{}x{} g{}", output[1], output[2], output[3],
+                        kernel[2], kernel[3], conv.stride[0], conv.stride[1], conv.groups);
+  }
+  return text;
+}
+
 std::string shape_of(const Network& network, int layer) {
   if (std::holds_alternative<Conv>(network.layers[layer].op)) return shape_hint(network, layer);
+  if (const auto* chain = std::get_if<ConvChain>(&network.layers[layer].op))
+    return shape_of_chain(*chain, network.shape(network.layers[layer].inputs[0]));
   return to_text(network.shape(network.layers[layer].output));
 }
 

@@ -99,6 +99,16 @@ Result<Objects> compile_kernels(const PreparedNetwork& prepared, KernelCache& ca
   return objects;
 }
 
+// In text form; of a chain's convs one after the other.
+std::string rewrites_of(const KernelCall& call) {
+  std::string text;
+  for (const ConvOrigin& conv : call.convs) {
+    const std::string rewrite = to_text(conv.rewrite);
+    if (!rewrite.empty()) text += (text.empty() ? "" : " + ") + rewrite;
+  }
+  return text;
+}
+
 Result<CompiledNetwork> describe(const PreparedNetwork& prepared, const Driver& driver,
                                  const Objects& objects) {
   CompiledNetwork result;
@@ -118,7 +128,7 @@ Result<CompiledNetwork> describe(const PreparedNetwork& prepared, const Driver& 
     use.algorithm = call.spec.algorithm;
     use.schedule = call.spec.schedule;
     use.weights = call.spec.weights;
-    use.rewrite = to_text(call.rewrite);
+    use.rewrite = rewrites_of(call);
     use.multiplies = multiplies(layer.op, prepared.laid_out.network.shape(layer.output));
     use.code_bytes = sizes[use.kernel];
     result.kernels.push_back(std::move(use));

@@ -3,22 +3,19 @@
 #include <algorithm>
 
 #include "lower/algorithm.h"
+#include "lower/conv_chain.h"
+#include "lower/fuse_chains.h"
 #include "nest/rewrite.h"
 #include "simplify/simplify.h"
 
 namespace emulsion {
 namespace {
 
-// A conv of the rewritten network: what it came from.
-struct Origin {
-  int conv, part, parts;
-  Steps rewrite;
-};
-
-Result<std::vector<Origin>> origins(const Network& simplified,
-                                    const std::map<int, Steps>& changes) {
+// Of each conv of the rewritten network.
+Result<std::vector<ConvOrigin>> origins(const Network& simplified,
+                                        const std::map<int, Steps>& changes) {
   TRY(const std::vector<int> counts, convs_after(simplified, changes));
-  std::vector<Origin> result;
+  std::vector<ConvOrigin> result;
   for (int i = 0; i < static_cast<int>(counts.size()); ++i) {
     const auto change = changes.find(i);
     const int parts = counts[i];
@@ -29,10 +26,32 @@ Result<std::vector<Origin>> origins(const Network& simplified,
   return result;
 }
 
+// What a plan says about the convs of a kernel, as one choice.
+KernelChoice choice_of(const std::vector<int>& convs, const std::map<int, KernelChoice>& choices) {
+  const auto last = choices.find(convs.back());
+  if (last == choices.end()) return {};
+  KernelChoice choice = last->second;
+  if (convs.size() == 1 || choice.schedule.empty()) return choice;
+  std::vector<std::string> schedules;
+  for (const int conv : convs) schedules.push_back(choices.at(conv).schedule);
+  choice.schedule = join_schedules(schedules);
+  return choice;
+}
+
+// The same the other way.
+std::vector<KernelChoice> choices_of(const KernelCall& call) {
+  if (call.convs.size() == 1) return {{call.spec.algorithm, call.spec.schedule, call.spec.weights}};
+  std::vector<KernelChoice> choices;
+  for (const std::string& schedule : split_schedules(call.spec.schedule))
+    choices.push_back({k_fused_into_next, schedule, ElementType::f32});
+  choices.back().algorithm = k_fused;
+  return choices;
+}
+
 }  // namespace
 
-Result<PreparedNetwork> prepare(const Network& network, const Plan& plan,
-                                const std::string& target, int threads) {
+Result<PreparedNetwork> prepare(const Network& network, const Plan& plan, const std::string& target,
+                                int threads) {
   PreparedNetwork result;
   result.simplified = simplify(network);
   TRY_OK(check(plan, result.simplified));
@@ -47,25 +66,24 @@ Result<PreparedNetwork> prepare(const Network& network, const Plan& plan,
   for (const LayerChoice& layer : kernels.layers) {
     if (!layer.kernels.empty()) choices[layer.conv] = layer.kernels[0];
   }
-  TRY(const std::vector<Origin> sources, origins(result.simplified, changes));
+  TRY(const std::vector<ConvOrigin> sources, origins(result.simplified, changes));
 
-  result.laid_out = lay_out(changed);
+  TRY(const ChainedNetwork chained, fuse_chains(changed, choices, target, threads));
+  result.laid_out = lay_out(chained.network);
   const Network& laid_out = result.laid_out.network;
-  int conv = 0, dense = 0;
+  auto convs = chained.convs.begin();
+  int dense = 0;
   for (int i = 0; i < static_cast<int>(laid_out.layers.size()); ++i) {
     if (result.laid_out.elided[i]) continue;
     KernelCall call;
     call.layer = i;
     KernelChoice choice;
-    if (std::holds_alternative<Conv>(laid_out.layers[i].op)) {
-      EMULSION_CHECK(conv < static_cast<int>(sources.size()));
-      const Origin& origin = sources[conv];
-      call.conv = origin.conv;
-      call.part = origin.part;
-      call.parts = origin.parts;
-      call.rewrite = origin.rewrite;
-      if (const auto chosen = choices.find(conv); chosen != choices.end()) choice = chosen->second;
-      ++conv;
+    const Op& op = laid_out.layers[i].op;
+    if (std::holds_alternative<Conv>(op) || std::holds_alternative<ConvChain>(op)) {
+      EMULSION_CHECK(convs != chained.convs.end());
+      for (const int conv : *convs) call.convs.push_back(sources.at(conv));
+      choice = choice_of(*convs, choices);
+      ++convs;
     }
     if (std::holds_alternative<Dense>(laid_out.layers[i].op)) {
       call.dense = dense++;
@@ -83,21 +101,25 @@ Result<PreparedNetwork> prepare(const Network& network, const Plan& plan,
 Plan explicit_plan(const PreparedNetwork& prepared, const std::string& target, int threads) {
   Plan plan{structure_hash(prepared.simplified), target, threads, {}};
   const std::vector<int> convs = conv_layers(prepared.simplified);
+  std::map<int, LayerChoice> layers;
   for (const KernelCall& call : prepared.calls) {
     if (call.dense >= 0 && call.spec.weights == ElementType::f16)
       plan.dense_f16.push_back(call.dense);
-    if (call.conv < 0) continue;
-    if (call.part == 0) {
-      const int layer = convs[call.conv];
-      plan.layers.push_back({call.conv,
-                             prepared.simplified.layers[layer].name,
-                             shape_hint(prepared.simplified, layer),
-                             call.rewrite,
-                             {}});
+    if (call.convs.empty()) continue;
+    const std::vector<KernelChoice> choices = choices_of(call);
+    for (size_t i = 0; i < choices.size(); ++i) {
+      const ConvOrigin& origin = call.convs[i];
+      const int layer = convs[origin.conv];
+      LayerChoice& choice = layers[origin.conv];
+      choice.conv = origin.conv;
+      choice.name = prepared.simplified.layers[layer].name;
+      choice.shape = shape_hint(prepared.simplified, layer);
+      choice.rewrite = origin.rewrite;
+      choice.kernels.resize(origin.parts);
+      choice.kernels[origin.part] = choices[i];
     }
-    plan.layers.back().kernels.push_back(
-        {call.spec.algorithm, call.spec.schedule, call.spec.weights});
   }
+  for (auto& [conv, choice] : layers) plan.layers.push_back(std::move(choice));
   return plan;
 }
 

@@ -10,14 +10,19 @@
 
 namespace emulsion {
 
-struct KernelCall {
-  int layer = 0;  // of laid_out.network
-  int conv = -1;  // position in conv_layers of the unrewritten network; -1: not a conv
-  int dense = -1;  // position among the Dense layers; -1: not one
-  int part = 0;   // which of the convs that the rewrite leaves
+// Where a conv of the rewritten network comes from.
+struct ConvOrigin {
+  int conv = 0;  // position in conv_layers of the unrewritten network
+  int part = 0;  // which of the convs that the rewrite leaves
   int parts = 1;
   Steps rewrite;
-  KernelSpec spec;  // completed
+};
+
+struct KernelCall {
+  int layer = 0;                  // of laid_out.network
+  std::vector<ConvOrigin> convs;  // one, several for a chain, none for other layers
+  int dense = -1;                 // position among the Dense layers; -1: not one
+  KernelSpec spec;                // completed
 };
 
 struct PreparedNetwork {
@@ -26,9 +31,10 @@ struct PreparedNetwork {
   std::vector<KernelCall> calls;
 };
 
-// `network` is as imported; threads: that default schedules are made for. An error when the plan is not for it, or a choice in it does not apply.
-Result<PreparedNetwork> prepare(const Network& network, const Plan& plan,
-                                const std::string& target, int threads = 1);
+// `network` is as imported; threads: that default schedules are made for. An error when the plan is
+// not for it, or a choice in it does not apply.
+Result<PreparedNetwork> prepare(const Network& network, const Plan& plan, const std::string& target,
+                                int threads = 1);
 
 // The plan that says all of it: rewrites, algorithms and schedules of every conv, defaults spelled
 // out.

@@ -35,7 +35,7 @@ std::vector<Group> kernel_groups(const PreparedNetwork& prepared, ElementType we
   for (size_t i = 0; i < prepared.calls.size(); ++i) {
     const KernelCall& call = prepared.calls[i];
     const bool dense = call.dense >= 0 && weights == ElementType::f16;
-    if (call.conv < 0 && !dense) continue;
+    if (call.convs.empty() && !dense) continue;
     Group& group = by_name[kernel_name(call.spec)];
     group.spec = call.spec;
     group.calls.push_back(i);

@@ -20,7 +20,7 @@ const std::vector<AlgorithmRow>& algorithm_rows();
 const AlgorithmRow* find_row(const std::string& algorithm);
 
 // Convolutions: conv_direct.cpp, conv_pointwise.cpp, conv_depthwise.cpp, conv_packed.cpp,
-// conv_winograd.cpp.
+// conv_winograd.cpp, and chains of them: conv_chain_funcs.cpp.
 AlgorithmRow pointwise_row();
 AlgorithmRow depthwise_row();
 AlgorithmRow packed_row();
@@ -28,6 +28,7 @@ AlgorithmRow direct_row();
 AlgorithmRow winograd2_row();
 AlgorithmRow winograd4_row();
 AlgorithmRow winograd6_row();
+AlgorithmRow chain_row();
 // Every other op: elementwise.cpp, pool.cpp, dense.cpp, reduce.cpp,
 // normalize.cpp, data_movement.cpp.
 AlgorithmRow elementwise_row();

@@ -47,12 +47,35 @@ std::vector<Expr> weight_index(const ConvSchedule& schedule, const RDom& r, cons
   return index;
 }
 
+Expr read_input(const ConvFuncs& funcs, const ConvParameters& parameters, const ConvPart& part,
+                const Expr& c, const Taps& at, const Expr& n) {
+  if (funcs.prologue.defined()) return funcs.prologue(c, at.x, at.y, n);
+  return part.in ? part.in(c, at.x, at.y, n) : parameters.inputs[0](c, at.x, at.y, n);
+}
+
+// The output's value: zero where the part's does not count. Its bits are masked: of a select Halide
+// would make branches around the sums, which then leave their registers.
+Expr counted(const ConvPart& part, const Expr& value, const Expr& x, const Expr& y) {
+  const Expr inside = part.inside ? part.inside(x, y) : Expr();
+  if (!inside.defined()) return value;
+  const Expr mask = select(inside, -1, 0);
+  return Halide::reinterpret<float>(Halide::reinterpret<int32_t>(value) & mask);
+}
+
 }  // namespace
 
 ConvFuncs build_conv_funcs(const Conv& conv, const ConvView& view, const ConvSchedule& schedule) {
+  ConvParameters parameters(view, pack_conv(conv, schedule));
+  ConvFuncs funcs = build_conv_part(conv, view, schedule, parameters, {});
+  bind_output(funcs.out, conv_output_layout(view));
+  funcs.arguments = parameters.arguments();
+  return funcs;
+}
+
+ConvFuncs build_conv_part(const Conv& conv, const ConvView& view, const ConvSchedule& schedule,
+                          ConvParameters& parameters, const ConvPart& part) {
   const Nest& nest = view.nest;
   const int block = narrow(schedule.tile("co"));
-  ConvParameters parameters(view, pack_conv(conv, schedule));
   const Var c("c"), g("g"), x("x"), y("y"), n("n");
   const bool grouped = nest.groups > 1;
   const Expr group = grouped ? Expr(g) : Expr(0);
@@ -62,7 +85,6 @@ ConvFuncs build_conv_funcs(const Conv& conv, const ConvView& view, const ConvSch
   ImageParam slopes;
   const bool has_slopes = slope_of(conv.epilogue.activation) != nullptr;
   if (has_slopes) slopes = parameters.take();
-  const ImageParam& in = parameters.inputs[0];
   if (!conv.prologue.empty()) funcs.prologue = build_prologue(conv, view, parameters);
 
   const RDom r({{0, narrow(nest.ci)}, {0, narrow(nest.kx)}, {0, narrow(nest.ky)}}, "r");
@@ -74,8 +96,7 @@ ConvFuncs build_conv_funcs(const Conv& conv, const ConvView& view, const ConvSch
   } else if (grouped) {
     in_channel += g * narrow(nest.ci);
   }
-  const Expr value = funcs.prologue.defined() ? funcs.prologue(in_channel, at.x, at.y, n)
-                                              : in(in_channel, at.x, at.y, n);
+  const Expr value = read_input(funcs, parameters, part, in_channel, at, n);
   const std::vector<Var> args =
       grouped ? std::vector<Var>{c, g, x, y, n} : std::vector<Var>{c, x, y, n};
   funcs.conv = Func("conv");
@@ -89,20 +110,26 @@ ConvFuncs build_conv_funcs(const Conv& conv, const ConvView& view, const ConvSch
     result += parameters.inputs[1](grouped ? g * narrow(nest.co) + c : Expr(c), x, y, n);
   const Expr slope = has_slopes ? channel_entry(slopes, c, group) : Expr();
   funcs.out = Func("out");
-  funcs.out(args) = activate(conv.epilogue.activation, result, slope);
+  funcs.out(args) = counted(part, activate(conv.epilogue.activation, result, slope), x, y);
 
   funcs.out_vars = {{"co", c}, {"x", x}, {"y", y}, {"n", n}};
   if (grouped) funcs.out_vars.emplace("g", g);
-  bind_output(funcs.out, conv_output_layout(view));
   funcs.conv_vars = funcs.out_vars;
   funcs.reduction_vars = {{"ci", r.x}, {"kx", r.y}, {"ky", r.z}};
-  funcs.arguments = parameters.arguments();
   return funcs;
 }
 
 ConvFuncs build_depthwise_funcs(const Conv& conv, const ConvView& view) {
-  const Nest& nest = view.nest;
   ConvParameters parameters(view, pack_depthwise(conv));
+  ConvFuncs funcs = build_depthwise_part(conv, view, parameters, {});
+  bind_output(funcs.out, output_layout(view.output));
+  funcs.arguments = parameters.arguments();
+  return funcs;
+}
+
+ConvFuncs build_depthwise_part(const Conv& conv, const ConvView& view, ConvParameters& parameters,
+                               const ConvPart& part) {
+  const Nest& nest = view.nest;
   const Var c("c"), x("x"), y("y"), n("n");
 
   ConvFuncs funcs;
@@ -110,13 +137,11 @@ ConvFuncs build_depthwise_funcs(const Conv& conv, const ConvView& view) {
   ImageParam slopes;
   const bool has_slopes = slope_of(conv.epilogue.activation) != nullptr;
   if (has_slopes) slopes = parameters.take();
-  const ImageParam& in = parameters.inputs[0];
   if (!conv.prologue.empty()) funcs.prologue = build_prologue(conv, view, parameters);
 
   const RDom r({{0, narrow(nest.kx)}, {0, narrow(nest.ky)}}, "r");
   const Taps at = taps(conv, x, y, r.x, r.y);
-  const Expr value =
-      funcs.prologue.defined() ? funcs.prologue(c, at.x, at.y, n) : in(c, at.x, at.y, n);
+  const Expr value = read_input(funcs, parameters, part, c, at, n);
   funcs.conv = Func("conv");
   funcs.conv(c, x, y, n) = channel_entry(bias, c, 0);
   funcs.conv(c, x, y, n) += weight(c, r.x, r.y) * value;
@@ -125,12 +150,10 @@ ConvFuncs build_depthwise_funcs(const Conv& conv, const ConvView& view) {
   if (conv.epilogue.residual) result += parameters.inputs[1](c, x, y, n);
   const Expr slope = has_slopes ? channel_entry(slopes, c, 0) : Expr();
   funcs.out = Func("out");
-  funcs.out(c, x, y, n) = activate(conv.epilogue.activation, result, slope);
-  bind_output(funcs.out, output_layout(view.output));
+  funcs.out(c, x, y, n) = counted(part, activate(conv.epilogue.activation, result, slope), x, y);
   funcs.out_vars = funcs.conv_vars = {{"g", c}, {"x", x}, {"y", y}, {"n", n}};
   funcs.reduction_vars = {{"kx", r.x}, {"ky", r.y}};
   funcs.channels_padded = false;
-  funcs.arguments = parameters.arguments();
   return funcs;
 }
 
@@ -268,7 +291,8 @@ void schedule_prologue(ConvFuncs& funcs, const ConvSchedule& schedule, const Loo
 
 }  // namespace
 
-void schedule_conv(ConvFuncs& funcs, const ConvSchedule& schedule, const Halide::Target& target) {
+std::map<std::string, VarOrRVar> schedule_conv(ConvFuncs& funcs, const ConvSchedule& schedule,
+                                               const Halide::Target& target) {
   LoopVars out_vars, init_vars, update_vars;
   for (const char* iterator : k_iterators) {
     const std::vector<Loop> loops = parts(schedule.nest.loops, iterator);
@@ -306,6 +330,7 @@ void schedule_conv(ConvFuncs& funcs, const ConvSchedule& schedule, const Halide:
     funcs.conv.compute_at(funcs.out, out_vars.at(level->name).var);
   if (funcs.prologue.defined())
     schedule_prologue(funcs, schedule, out_vars, target.natural_vector_size<float>());
+  return out_vars;
 }
 
 }  // namespace emulsion

@@ -5,11 +5,12 @@
 
 #include <Halide.h>
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "lower/conv_view.h"
+#include "lower/conv_parameters.h"
 #include "lower/schedule.h"
 
 namespace emulsion {
@@ -33,7 +34,24 @@ ConvFuncs build_conv_funcs(const Conv& conv, const ConvView& view, const ConvSch
 // groups = ci = co: one variable runs over the channels, the nest's g.
 ConvFuncs build_depthwise_funcs(const Conv& conv, const ConvView& view);
 
-// Applies a schedule to Funcs whose loops are the schedule's nest.
-void schedule_conv(ConvFuncs& funcs, const ConvSchedule& schedule, const Halide::Target& target);
+// What a conv that is a part of a kernel reads and where its values count.
+struct ConvPart {
+  using Expr = Halide::Expr;
+  // The input at (c, x, y, n); null: the kernel's first input.
+  std::function<Expr(const Expr& c, const Expr& x, const Expr& y, const Expr& n)> in;
+  // Where (x, y) its output is not zero whatever the sums; undefined or null: everywhere.
+  std::function<Expr(const Expr& x, const Expr& y)> inside;
+};
+// The same for a part: constants are the next ones of the kernel's, and its output is no buffer.
+ConvFuncs build_conv_part(const Conv& conv, const ConvView& view, const ConvSchedule& schedule,
+                          ConvParameters& parameters, const ConvPart& part);
+ConvFuncs build_depthwise_part(const Conv& conv, const ConvView& view, ConvParameters& parameters,
+                               const ConvPart& part);
+
+// Applies a schedule to Funcs whose loops are the schedule's nest. Returns the variables of the
+// output's loops, by the loops' names.
+std::map<std::string, Halide::VarOrRVar> schedule_conv(ConvFuncs& funcs,
+                                                       const ConvSchedule& schedule,
+                                                       const Halide::Target& target);
 
 }  // namespace emulsion

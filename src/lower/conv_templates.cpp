@@ -153,24 +153,29 @@ void keep_fastest(ScoredTiles& scored, size_t count) {
   if (scored.size() > count) scored.resize(count);
 }
 
-// The fastest tiles of both kinds in an order, sparing so many registers.
-ScoredTiles tiles_by_speed(const Nest& nest, const Machine& machine, TileOrder order,
-                           int spare = 0) {
+struct TileLimits {
+  TileOrder order = TileOrder::channels_rows_pixels;
+  int spare = 0;   // registers
+  int most_y = 4;  // rows
+};
+
+// The fastest tiles of both kinds.
+ScoredTiles tiles_by_speed(const Nest& nest, const Machine& machine, const TileLimits& limits) {
   ScoredTiles scored, within;
   const int lanes = lanes_for(nest.co, machine.vector);
   const int most_vectors = static_cast<int>(tiles(nest.co, lanes));
   for (int vectors = 1; vectors <= std::min(4, most_vectors); ++vectors)
-    for (int y = 1; y <= std::min<int64_t>(4, nest.y); ++y)
+    for (int y = 1; y <= std::min<int64_t>(limits.most_y, nest.y); ++y)
       for (int x = 1; x <= std::min<int64_t>(machine.registers, nest.x); ++x) {
         if (y > 1 && x < nest.x && x % 4 != 0 && x != 3) continue;
         ConvTile tile{lanes, vectors, y, x};
-        tile.order = order;
+        tile.order = limits.order;
         // Compilers load the inputs of unrolled steps early, which needs registers that large
         // tiles leave none of.
         const bool few = nest.ci <= k_few_channels;
         if (!fits(tile, machine) || (few && vectors * y * x > machine.registers / 2)) continue;
         scored.emplace_back(expected_cycles(nest, tile, machine), tile);
-        if (const auto shared = with_taps_within(nest, tile, machine, spare))
+        if (const auto shared = with_taps_within(nest, tile, machine, limits.spare))
           within.emplace_back(expected_cycles(nest, *shared, machine), *shared);
       }
   keep_fastest(scored, k_most_tiles);
@@ -316,13 +321,14 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile) {
     steps.add("interchange co x");
     around = {n, g, y, x, co};
   }
-  if (nest.multiplies() >= k_parallel_multiplies)
+  if (tile.parallel && nest.multiplies() >= k_parallel_multiplies)
     if (const std::string loop = parallel_loop(around); !loop.empty())
       steps.add("parallel {}", loop);
   return steps.text();
 }
 
-std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine) {
+std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine,
+                                           ScheduleUse use) {
   std::vector<CostedSchedule> schedules;
   const bool taps = nest.ky * nest.kx > 1;
   using enum TileOrder;
@@ -332,11 +338,21 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
   // Groups that begin within a cache line share it with the one before.
   if (nest.groups > 1 && nest.ci * 4 % k_line_bytes != 0)
     orders.insert(orders.begin(), rows_groups_pixels);
+  const bool rows = use == ScheduleUse::rows;
+  if (rows) orders = {channels_rows_pixels};
   // Input channels a step: all of a few; otherwise two where nothing else shares the loop's cost.
   std::vector<int> unrolls{taps ? 1 : 2, taps ? 2 : 1};
-  const ScoredTiles tiles = tiles_by_speed(nest, machine, orders[0]);
   if (nest.ci <= k_few_channels) unrolls = {static_cast<int>(nest.ci), 1};
-  const auto stationary = stationary_tiles(nest, machine);
+  TileLimits limits;
+  limits.order = orders[0];
+  Machine registers = machine;
+  if (rows) {
+    // A chain's other convs keep a few registers: constants of activations, and what loops share.
+    registers.registers -= machine.registers / 8;
+    limits.most_y = 1;
+  }
+  const ScoredTiles tiles = tiles_by_speed(nest, registers, limits);
+  const ScoredTiles stationary = rows ? ScoredTiles() : stationary_tiles(nest, machine);
   const bool better = !stationary.empty() && stationary.front().first < tiles.front().first;
   const auto add_stationary = [&] {
     for (const auto& [cycles, tile] : stationary)
@@ -352,6 +368,7 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
         const bool near = tile.taps_within && order == rows_channels_pixels &&
                           input_bytes(nest) * 6 <= machine.l2_bytes;
         tile.order = near ? channels_rows_pixels : order;
+        tile.parallel = !rows;
         if (!tile.taps_within) tile.unroll_ci = unroll;
         if (tile.unroll_ci == 1) tile.ci_block = near_channels(nest, tile, machine);
         const int64_t copies = int64_t{tile.vectors} * tile.y * tile.x * tile.unroll_ci;
@@ -377,19 +394,18 @@ std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,
     tile.order = TileOrder::rows_groups_pixels;
     if (packing_shuffles(packed)) tile.unroll_ci = static_cast<int>(nest.ci);
     const int64_t sums = int64_t{tile.vectors} * tile.y * tile.x;
-    if (tile.y == 1 && sums * tile.unroll_ci * tile.unroll_kx <= k_most_packed_copies)
+    if (sums * tile.unroll_ci * tile.unroll_kx <= k_most_packed_copies)
       add_schedule(schedules, slower * cycles, conv_steps(nest, tile));
   };
-  const int spare = packing_shuffles(packed) ? 6 : 1;
-  for (const auto& [cycles, tile] :
-       tiles_by_speed(nest, machine, TileOrder::rows_groups_pixels, spare))
-    add(cycles, tile);
+  const TileLimits limits{TileOrder::rows_groups_pixels, packing_shuffles(packed) ? 6 : 1, 1};
+  for (const auto& [cycles, tile] : tiles_by_speed(nest, machine, limits)) add(cycles, tile);
   const ConvTile smallest{lanes_for(nest.co, machine.vector)};
   if (schedules.empty()) add(expected_cycles(nest, smallest, machine), smallest);
   return schedules;
 }
 
-std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine) {
+std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine,
+                                                ScheduleUse use) {
   int lanes = 1;
   while (lanes * 2 <= nest.groups && lanes < machine.vector) lanes *= 2;
   std::vector<CostedSchedule> schedules;
@@ -409,7 +425,7 @@ std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine&
     if (copies <= k_most_copies) steps.add("unroll kx");
     if (copies * nest.ky <= k_most_copies) steps.add("unroll ky");
     steps.add("interchange g y");
-    if (nest.multiplies() >= k_parallel_multiplies) {
+    if (use == ScheduleUse::kernel && nest.multiplies() >= k_parallel_multiplies) {
       const std::string loop = parallel_loop({{"n", nest.n},
                                               {"y", nest.y},
                                               {"x", tiles(nest.x, x)},

@@ -38,12 +38,17 @@ struct ConvTile {
   TileOrder order = TileOrder::channels_rows_pixels;
   // All taps of a row at each input channel, so that neighbouring pixels' inputs are loaded once.
   bool taps_within = false;
+  bool parallel = true;  // where there is work for threads
 };
 
 // The steps of a tile on a conv's unscheduled nest.
 std::string conv_steps(const Nest& nest, const ConvTile& tile);
+// What a schedule is for: a kernel of its own, or some rows that a chain of convs computes at a
+// time, which one thread does, channels outside pixels.
+enum class ScheduleUse { kernel, rows };
 // Alternatives worth measuring (24 at most), default first.
-std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine);
+std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine,
+                                           ScheduleUse use = ScheduleUse::kernel);
 
 // Whether so many groups in a vector get their inputs by shuffles, for which the input channels of a
 // group are unrolled; two are loaded one by one.
@@ -53,7 +58,8 @@ std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,
                                              const Machine& machine);
 
 // The same for groups = ci = co, where vectors run over the channels g.
-std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine);
+std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine,
+                                                ScheduleUse use = ScheduleUse::kernel);
 
 // What Winograd's threads share. Tiles: each transforms its own inputs. Channels: each transforms
 // all inputs for itself, which costs less than fetching what another one wrote.

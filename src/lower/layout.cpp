@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lower/algorithm.h"
+#include "lower/conv_chain.h"
 
 namespace emulsion {
 namespace {
@@ -47,8 +48,10 @@ bool is_channel_slice(const Layer& layer, const Network& network) {
 // The zeroed border that the layers reading a value want around it. Only convs read padding from
 // memory.
 Pad4 rim_wanted(const Layer& layer, ValueId value) {
+  if (layer.inputs.empty() || layer.inputs[0] != value) return {0, 0, 0, 0};
+  if (const auto* chain = op_of<ConvChain>(layer)) return chain_rim(*chain);
   const auto* conv = op_of<Conv>(layer);
-  return conv && layer.inputs[0] == value ? conv->pad : Pad4{0, 0, 0, 0};
+  return conv ? conv->pad : Pad4{0, 0, 0, 0};
 }
 
 Pad4 larger(const Pad4& a, const Pad4& b) {

@@ -38,6 +38,33 @@ class FindsHeapAllocation : public Halide::Internal::IRVisitor {
   }
 };
 
+// Scratch in Stack is moved to Register before code generation. It cannot be stored there from the
+// start: what slides along a loop would be moved from register to register instead of staying where
+// it is.
+class KeepsStackOnStack : public Halide::Internal::IRMutator {
+ private:
+  using IRMutator::visit;
+  Halide::Internal::Stmt visit(const Halide::Internal::Allocate* op) override {
+    const Halide::Internal::Stmt body = mutate(op->body);
+    const bool stack = op->memory_type == Halide::MemoryType::Stack;
+    if (!stack && body.same_as(op->body)) return op;
+    return Halide::Internal::Allocate::make(
+        op->name, op->type, stack ? Halide::MemoryType::Register : op->memory_type, op->extents,
+        op->condition, body, op->new_expr, op->free_function, op->padding);
+  }
+};
+
+Halide::Module with_stack_scratch(const Halide::Module& module) {
+  KeepsStackOnStack keeps;
+  Halide::Module result(module.name(), module.target());
+  for (Halide::Internal::LoweredFunc function : module.functions()) {
+    function.body = keeps.mutate(function.body);
+    result.append(function);
+  }
+  for (const auto& buffer : module.buffers()) result.append(buffer);
+  return result;
+}
+
 // Packed constants so large that a network's inference cannot expect them in a cache.
 std::set<std::string> streamed_constants(const KernelSpec& spec) {
   constexpr size_t k_least_bytes = 128 << 10;
@@ -75,8 +102,8 @@ Status compile_to_object(const KernelSpec& spec, const std::string& object_path,
                                     .with_feature(Halide::Target::NoBoundsQuery);
   return catching(spec, [&]() -> Status {
     const std::string name = kernel_name(spec);
-    const Halide::Module module = kernel.pipeline().compile_to_module(
-        kernel.arguments, name, target, Halide::LinkageType::External);
+    const Halide::Module module = with_stack_scratch(kernel.pipeline().compile_to_module(
+        kernel.arguments, name, target, Halide::LinkageType::External));
     FindsHeapAllocation heap;
     for (const auto& function : module.functions()) function.body.accept(&heap);
     if (!heap.found.empty())

@@ -456,6 +456,15 @@ Tensor run(const Resize& o, const Inputs& inputs, Shape shape) {
   return y;
 }
 
+Tensor run(const ConvChain& chain, const Inputs& inputs, const Shape&) {
+  const auto shapes = chain_shapes(chain, inputs[0].shape);
+  EMULSION_CHECK(shapes.ok());
+  Inputs of_conv = inputs;
+  for (size_t i = 0; i < chain.convs.size(); ++i)
+    of_conv[0] = run(chain.convs[i], of_conv, (*shapes)[i]);
+  return of_conv[0];
+}
+
 Tensor run(const Copy&, const Inputs& inputs, const Shape&) {
   return inputs[0];
 }

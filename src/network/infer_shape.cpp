@@ -304,6 +304,22 @@ Result<Shape> infer(const Resize& o, const Shapes& inputs) {
                static_cast<int64_t>(o.columns.size())};
 }
 
+Result<Shape> infer(const ConvChain& chain, const Shapes& inputs) {
+  if (chain.convs.size() < 2) return error("it has {} convs, not two or more", chain.convs.size());
+  const Shape& x = inputs[0];
+  TRY_OK(check_rank(x, 4));
+  if (x[2] != chain.image[0] || x[3] != chain.image[1])
+    return error("it is for images of {}x{}, the input is {}", chain.image[0], chain.image[1],
+                 to_text(x));
+  for (size_t i = 0; i + 1 < chain.convs.size(); ++i)
+    if (chain.convs[i].epilogue.residual) return error("conv {} of it has a residual", i);
+  Shapes of_conv = inputs;
+  for (const Conv& conv : chain.convs) {
+    TRY(of_conv[0], infer(conv, of_conv));
+  }
+  return of_conv[0];
+}
+
 Result<Shape> infer(const Copy&, const Shapes& inputs) {
   return inputs[0];
 }
@@ -312,6 +328,10 @@ Result<Shape> infer(const Copy&, const Shapes& inputs) {
 std::pair<size_t, size_t> input_count(const Op& op) {
   if (const auto* conv = std::get_if<Conv>(&op)) {
     const size_t count = conv->epilogue.residual ? 2 : 1;
+    return {count, count};
+  }
+  if (const auto* chain = std::get_if<ConvChain>(&op)) {
+    const size_t count = !chain->convs.empty() && chain->convs.back().epilogue.residual ? 2 : 1;
     return {count, count};
   }
   if (std::holds_alternative<Binary>(op)) return {2, 2};
@@ -337,6 +357,15 @@ Result<Shape> infer_shape(const Op& op, const std::vector<Shape>& inputs) {
     return error("{}: the output {} has no elements", op_name(op), to_text(*shape));
   }
   return shape;
+}
+
+Result<std::vector<Shape>> chain_shapes(const ConvChain& chain, const Shape& input) {
+  std::vector<Shape> shapes;
+  for (Conv conv : chain.convs) {
+    conv.epilogue.residual = false;
+    TRY(shapes.emplace_back(), infer_shape(conv, {shapes.empty() ? input : shapes.back()}));
+  }
+  return shapes;
 }
 
 }  // namespace emulsion

@@ -12,16 +12,21 @@ void visit_constants(O& op, F&& visit) {
   const auto visit_optional = [&](auto& activation) {
     if (activation) visit(activation->slope);
   };
+  const auto visit_conv = [&](auto& conv) {
+    visit(conv.weight);
+    visit(conv.bias);
+    visit(conv.prologue.scale);
+    visit(conv.prologue.shift);
+    visit_optional(conv.prologue.activation);
+    visit_optional(conv.epilogue.activation);
+  };
   std::visit(
       [&](auto& o) {
         using T = std::remove_cvref_t<decltype(o)>;
         if constexpr (std::is_same_v<T, Conv>) {
-          visit(o.weight);
-          visit(o.bias);
-          visit(o.prologue.scale);
-          visit(o.prologue.shift);
-          visit_optional(o.prologue.activation);
-          visit_optional(o.epilogue.activation);
+          visit_conv(o);
+        } else if constexpr (std::is_same_v<T, ConvChain>) {
+          for (auto& conv : o.convs) visit_conv(conv);
         } else if constexpr (std::is_same_v<T, Dense>) {
           visit(o.weight);
           visit(o.bias);
@@ -50,9 +55,9 @@ void visit_constants(O& op, F&& visit) {
 
 const char* op_name(const Op& op) {
   static constexpr const char* k_names[] = {
-      "conv",        "dense",   "batch_norm", "affine",  "activation", "normalize",
-      "binary",      "literal", "concat",     "slice",   "pad",        "pool",
-      "reduce_mean", "reshape", "transpose",  "softmax", "resize",     "copy"};
+      "conv",      "dense",   "batch_norm", "affine",     "activation", "normalize",   "binary",
+      "literal",   "concat",  "slice",      "pad",        "pool",       "reduce_mean", "reshape",
+      "transpose", "softmax", "resize",     "conv_chain", "copy"};
   static_assert(std::size(k_names) == std::variant_size_v<Op>);
   return k_names[op.index()];
 }
@@ -107,6 +112,16 @@ int64_t multiplies(const Op& op, const Shape& output) {
   if (const auto* conv = std::get_if<Conv>(&op)) {
     const Shape& w = conv->weight->shape;
     return element_count(output) * w[1] * w[2] * w[3];
+  }
+  if (const auto* chain = std::get_if<ConvChain>(&op)) {
+    const auto shapes =
+        chain_shapes(*chain, {output[0], chain->convs[0].weight->shape[1] * chain->convs[0].groups,
+                              chain->image[0], chain->image[1]});
+    EMULSION_CHECK(shapes.ok());
+    int64_t sum = 0;
+    for (size_t i = 0; i < chain->convs.size(); ++i)
+      sum += multiplies(Op(chain->convs[i]), (*shapes)[i]);
+    return sum;
   }
   if (const auto* dense = std::get_if<Dense>(&op))
     return element_count(output) * dense->weight->shape[1];

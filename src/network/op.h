@@ -183,12 +183,20 @@ struct Resize {
   std::vector<int> rows, columns;
 };
 
+// Convs one after the other, each reading nothing but the one before (the first one the layer's
+// first input), so that a kernel need not store what lies between them. The last one may have a
+// residual, the layer's inputs[1]. Only compilation makes these.
+struct ConvChain {
+  Extent2 image{1, 1};  // rows and columns of the input
+  std::vector<Conv> convs;
+};
+
 // The same tensor in another memory layout. Only compilation makes these, at the network's edges.
 struct Copy {};
 
-using Op =
-    std::variant<Conv, Dense, BatchNorm, Affine, Activation, Normalize, Binary, Literal, Concat,
-                 Slice, Pad, Pool, ReduceMean, Reshape, Transpose, Softmax, Resize, Copy>;
+using Op = std::variant<Conv, Dense, BatchNorm, Affine, Activation, Normalize, Binary, Literal,
+                        Concat, Slice, Pad, Pool, ReduceMean, Reshape, Transpose, Softmax, Resize,
+                        ConvChain, Copy>;
 
 // "conv", "dense", ...: the op's name in text forms and messages.
 const char* op_name(const Op& op);
@@ -196,6 +204,9 @@ const char* activation_name(Activation::Kind kind);
 
 // The shape of the output, or why these inputs do not fit the op.
 Result<Shape> infer_shape(const Op& op, const std::vector<Shape>& inputs);
+
+// Shapes of what each conv of a chain makes, in order, or why a conv does not fit its input.
+Result<std::vector<Shape>> chain_shapes(const ConvChain& chain, const Shape& input);
 
 // Nominal multiply-adds: padding taps counted, elementwise work not.
 int64_t multiplies(const Op& op, const Shape& output);

@@ -1,5 +1,6 @@
 // The text form of ops. visit_fields is the one list of every op's keys; a Writer and a Reader
 // visit it.
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <span>
@@ -101,6 +102,19 @@ void visit_fields(O& o, V& visit) {
   } else if constexpr (std::is_same_v<T, Resize>) {
     visit("rows", o.rows);
     visit("columns", o.columns);
+  } else if constexpr (std::is_same_v<T, ConvChain>) {
+    // The fields of the i-th conv are "i.stride" and so on.
+    constexpr int k_most_convs = 64;
+    int count = static_cast<int>(o.convs.size());
+    visit("convs", count);
+    visit("image", o.image);
+    if constexpr (!std::is_const_v<O>) o.convs.resize(std::clamp(count, 0, k_most_convs));
+    for (size_t i = 0; i < o.convs.size(); ++i) {
+      const auto numbered = [&](const char* key, auto& field) {
+        visit(fmt::format("{}.{}", i, key).c_str(), field);
+      };
+      visit_fields(o.convs[i], numbered);
+    }
   } else {
     static_assert(std::is_same_v<T, Copy>);
   }
@@ -313,6 +327,13 @@ std::string missing_constant(const Op& op) {
   return std::visit(overloaded{
                         [&](const Conv& o) {
                           return missing({{"weight", &o.weight}});
+                        },
+                        [&](const ConvChain& o) {
+                          if (o.convs.size() < 2) return std::string("fewer than two convs");
+                          std::string problem;
+                          for (const Conv& conv : o.convs)
+                            if (problem.empty()) problem = missing({{"weight", &conv.weight}});
+                          return problem;
                         },
                         [&](const Dense& o) {
                           return missing({{"weight", &o.weight}});

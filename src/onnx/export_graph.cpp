@@ -577,6 +577,9 @@ class GraphExporter {
     return finish();
   }
 
+  // Networks are written before they are compiled.
+  Status write(const ConvChain&) { return failure("a chain of convs has no ONNX operator"); }
+
   Status write(const Copy&) {
     add_main("Identity", {input()});
     return finish();

@@ -474,6 +474,11 @@ Status ModuleWriter::write(const Resize& resize) {
   return ok();
 }
 
+Status ModuleWriter::write(const ConvChain&) {
+  // Networks are written before they are compiled.
+  return failure("a chain of convs has no module");
+}
+
 Status ModuleWriter::write(const Copy&) {
   assign(input());
   return ok();

@@ -58,6 +58,7 @@ class ModuleWriter {
   Status write(const Transpose& transpose);
   Status write(const Softmax& softmax);
   Status write(const Resize& resize);
+  Status write(const ConvChain& chain);
   Status write(const Copy& copy);
 
   const Network& network_;

@@ -17,6 +17,9 @@ TEST(OpText, PrintsWhatItParses) {
       "in_scale=[64] "
       "in_shift=[64] in_act=prelu([64]) residual=1 act=clip(0,6)",
       "conv stride=1x1 dilation=1x1 pad=0,0,0,0 groups=1 weight=[4x4x1x1] in_act=relu act=silu",
+      "conv_chain convs=2 image=7x9 0.stride=1x1 0.dilation=1x1 0.pad=0,0,0,0 0.groups=1 "
+      "0.weight=[48x8x1x1] 0.bias=[48] 0.act=clip(0,6) 1.stride=2x2 1.dilation=1x1 1.pad=1,1,1,1 "
+      "1.groups=48 1.weight=[48x1x3x3] 1.residual=1",
       "dense weight=[10x512] bias=[10] act=leaky_relu(0.01)",
       "batch_norm scale=[3] shift=[3] mean=[3] variance=[3] epsilon=1e-05",
       "affine scale=[3] shift=[3] act=hard_sigmoid(0.16666667,0.5)",
