@@ -8,6 +8,28 @@ namespace {
 
 constexpr double k_never = std::numeric_limits<double>::infinity();
 
+int64_t weights(const Op& op) {
+  if (const auto* conv = std::get_if<Conv>(&op)) return element_count(conv->weight->shape);
+  if (const auto* dense = std::get_if<Dense>(&op)) return element_count(dense->weight->shape);
+  int64_t sum = 0;
+  if (const auto* chain = std::get_if<ConvChain>(&op))
+    for (const Conv& conv : chain->convs) sum += element_count(conv.weight->shape);
+  return sum;
+}
+
+// What a kernel is expected to take inside a network: its weights come from memory or the outer
+// cache, its inputs from the layer before. A cold call has neither, so it pays for both by their
+// bytes.
+double expected_ms(const KernelSpec& way, const KernelTime& time) {
+  if (time.cold_min_ms <= 0) return time.min_ms;
+  const auto weight_count = static_cast<double>(weights(way.op));
+  double count = weight_count;
+  for (const TensorDescriptor& input : way.inputs)
+    count += static_cast<double>(element_count(input.shape));
+  const double part = count > 0 ? weight_count / count : 1;
+  return time.min_ms + part * std::max(0.0, time.cold_min_ms - time.min_ms);
+}
+
 }  // namespace
 
 LayerTimes::LayerTimes(SpaceKernels kernels)
@@ -22,8 +44,7 @@ void LayerTimes::add(int kernel, const KernelSpec& way, const KernelTime& time) 
   for (const Way& known : ways_[kernel]) {
     if (known.name == name) return;
   }
-  // In a network a layer's weights come from memory or the outer cache, not from the inner one.
-  const double ms = time.cold_min_ms > 0 ? time.cold_min_ms : time.min_ms;
+  const double ms = expected_ms(way, time);
   alone_ms_[name] = ms;
   ways_[kernel].push_back({way, name, ms});
 }

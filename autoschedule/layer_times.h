@@ -18,7 +18,7 @@ class LayerTimes {
   explicit LayerTimes(SpaceKernels kernels);
 
   const SpaceKernels& kernels() const { return kernels_; }
-  // A kernel alone: with cold weights, as in a network.
+  // A kernel alone: taken to have cold weights and warm inputs in a network.
   void add(int kernel, const KernelSpec& way, const KernelTime& time);
   // A whole network of these kernels: what each took inside it, and all of it.
   void add(const NetworkRecord& network);

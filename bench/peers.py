@@ -4,6 +4,8 @@ Each engine runs in a process of its own, pinned to the same cores; in each roun
 a second, in an order that rotates. A ratio is one of minima, and a tie where the medians disagree in direction. Every
 engine's output is compared with ours on the same input. Two-thread figures are taken only where two processes of
 multiply-adds show two real cores. Writes peers.json, peers.md and peers.svg and prints the table.
+
+With --plans, the network rewritten by each plan runs beside the engines, which run the original.
 """
 
 import argparse
@@ -21,6 +23,7 @@ NETWORKS = ["resnet34-cifar10", "resnext29-cifar10", "densenet161-cifar10", "res
 PEERS = ["onnxruntime", "openvino-f32", "ncnn", "mnn", "openvino-bf16"]
 # Largest difference from our output that counts as the same function; 16 bits are another one, and reported.
 TOLERANCE = {"openvino-bf16": 0.2}
+PLAN = "plan "  # begins the names of rewritten networks among the engines
 REAL_CORES = 1.7  # times one core's multiply-adds
 
 
@@ -75,16 +78,19 @@ def start_workers(network, threads, cores, options):
     commands = {"emulsion": ours}
     for peer in options.peers:
         commands[peer] = [sys.executable, ROOT / "bench" / "peer_worker.py", peer, model]
+    for i, plan in enumerate(options.plans):
+        commands[PLAN + plan.stem] = our_command(model, f"{name}_plan{i}", options.folder,
+                                                 ["--plan", plan, "--threads", threads])
     workers, problems = [], {}
     for engine, command in commands.items():
         if engine == "openvino-bf16" and not has_bf16():
             problems[engine] = "this machine has no bf16 instructions"
             continue
-        output = options.folder / f"{name}.{engine}.output"
+        output = options.folder / f"{name}.{engine.replace(' ', '_')}.output"
         try:
             workers.append(Worker(engine, [*command, threads, given, output], cores, output))
         except RuntimeError as problem:
-            if engine == "emulsion":
+            if engine == "emulsion" or engine.startswith(PLAN):
                 raise
             problems[engine] = str(problem)
     for engine, problem in problems.items():
@@ -93,11 +99,11 @@ def start_workers(network, threads, cores, options):
 
 
 def check_outputs(workers, problems):
-    """Stops the workers that compute something else; the differences of the others."""
+    """Stops the workers that compute something else, but plans, which mean to; the differences of the others."""
     reference, kept, found = workers[0].output, [], {}
     for worker in workers:
         error = difference(worker.output, reference)
-        if error <= TOLERANCE.get(worker.name, 1e-3):
+        if worker.name.startswith(PLAN) or error <= TOLERANCE.get(worker.name, 1e-3):
             kept.append(worker)
             found[worker.name] = error
         else:
@@ -117,7 +123,8 @@ def measure(network, threads, cores, options):
 
 def best_peer(result):
     """The fastest f32 peer by minimum, and its ratio to ours (None: a tie)."""
-    engines = {n: e for n, e in result["engines"].items() if n != "emulsion" and not n.endswith("bf16")}
+    ours = ("emulsion", PLAN)
+    engines = {n: e for n, e in result["engines"].items() if not n.startswith(ours) and not n.endswith("bf16")}
     if not engines:
         return None, None
     best = min(engines, key=lambda n: engines[n]["min_ms"])
@@ -138,19 +145,34 @@ def table(results, engines):
     return "\n".join(lines)
 
 
+def plan_table(results):
+    """Rewritten networks against the best peer's original and ours."""
+    lines = ["| network | threads | plan | ms | best f32 peer / it | ours / it |", "|---|---|---|---|---|---|"]
+    for result in results:
+        best, _ = best_peer(result)
+        for name, e in result["engines"].items():
+            if not name.startswith(PLAN):
+                continue
+            times = [ratio(result["engines"][n], e) if n else None for n in (best, "emulsion")]
+            peer, ours = ("tie" if t is None else f"{t:.2f}" for t in times)
+            lines.append(f"| {result['network']} | {result['threads']} | {name.removeprefix(PLAN)} | {e['min_ms']:.2f} "
+                         f"({e['median_ms']:.2f}) | **{peer}** ({best}) | {ours} |")
+    return "\n".join(lines)
+
+
 def chart(results, engines):
     """Minimum time over ours, one group of bars a network and thread count."""
     groups = []
     for result in results:
         ours = result["engines"]["emulsion"]["min_ms"]
-        values = {n: e["min_ms"] / ours for n, e in result["engines"].items()}
+        values = {n: e["min_ms"] / ours for n, e in result["engines"].items() if n in engines}
         groups.append((f"{result['network']}, {result['threads']} thr.", values))
     return bars("Time of one inference relative to Emulsion (shorter is faster), batch 1", groups, engines)
 
 
 def write_report(results, scaling, options):
     engines = ["emulsion", *options.peers]
-    versions = {n: e["version"] for r in results for n, e in r["engines"].items()}
+    versions = {n: e["version"] for r in results for n, e in r["engines"].items() if not n.startswith(PLAN)}
     short = ", ".join(f"{n} {v.split(',')[0].removeprefix('emulsion ')}" for n, v in versions.items())
     report = {"format": "emulsion-bench-peers-2", "cpu": cpu_name(), "features": cpu_features(),
               "cores": os.cpu_count(), "two_core_speedup": scaling, "versions": versions, "budget": options.budget,
@@ -162,6 +184,8 @@ def write_report(results, scaling, options):
         notes.append(f"Two processes of multiply-adds on the two cores do {scaling:.2f} times the work of one"
                      + ("." if scaling >= REAL_CORES else ": not two real cores, so no figures for two threads."))
     text = " ".join(notes) + f"\n\n{table(results, engines)}\n"
+    if options.plans:
+        text += f"\nRewritten by plans, another function than the peers':\n\n{plan_table(results)}\n"
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "peers.json").write_text(json.dumps(report, indent=1) + "\n")
     (options.out / "peers.md").write_text(text)
@@ -178,10 +202,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.3, help="each engine, each round")
     parser.add_argument("--budget", type=float, default=0, help="seconds that compile may measure schedules")
+    parser.add_argument("--plans", nargs="+", type=pathlib.Path, default=[], metavar="PLAN.json",
+                        help="rewrites of the one network of --networks, from explore")
     parser.add_argument("--keep", action="store_true", help="with --all: keep models and libraries")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build" / "bench", help="models, libraries")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "bench" / "results", help="where results go")
     options = parser.parse_args()
+    if options.plans and len(options.networks or []) != 1:
+        parser.error("--plans belong to one network: name it with --networks")
     options.folder.mkdir(parents=True, exist_ok=True)
     networks = options.networks or (our_networks() + torchvision_networks() if options.all else NETWORKS)
     cores = sorted(os.sched_getaffinity(0))

@@ -57,6 +57,14 @@ TEST_F(LayerTimesTest, TakeTheBestWayToComputeAKernel) {
   EXPECT_EQ(times_.table().ms({1}), 7);
 }
 
+TEST_F(LayerTimesTest, ExpectInputsToBeNear) {
+  KernelSpec reads = spec("reads");
+  reads.inputs.push_back({});
+  reads.inputs[0].shape = {1, 3, 1, 1};  // three inputs, one weight
+  times_.add(4, reads, {1, 1, 2, 2, 10});
+  EXPECT_EQ(times_.ms(4), 1.25);
+}
+
 TEST_F(LayerTimesTest, AreCorrectedByWholeNetworks) {
   // Kernels 0 and 1 take half as long again inside, and the network a tenth more than its kernels.
   NetworkRecord network;

@@ -59,7 +59,7 @@ Network heavy_network() {
 std::vector<RiskyChoice> choose_winograd6(PreparedNetwork& prepared) {
   std::vector<RiskyChoice> choices;
   for (size_t i = 0; i < prepared.calls.size(); ++i) {
-    if (prepared.calls[i].conv < 0) continue;
+    if (prepared.calls[i].convs.empty()) continue;
     RiskyChoice choice{i, prepared.calls[i].spec, prepared.calls[i].spec, 1.0, 1e-6};
     choice.risky.algorithm = "winograd6";
     choice.risky.schedule = "";
@@ -168,7 +168,7 @@ TEST(HalfWeights, OfAPlanStayF32WhereOneIsTooLarge) {
   const PreparedNetwork prepared = must(prepare(network, plan, k_target));
   std::vector<ElementType> types;
   for (const KernelCall& call : prepared.calls)
-    if (call.conv >= 0) types.push_back(call.spec.weights);
+    if (!call.convs.empty()) types.push_back(call.spec.weights);
   EXPECT_EQ(types, (std::vector{ElementType::f32, ElementType::f16}));
 }
 
@@ -183,7 +183,7 @@ TEST(WholeNetworks, AreTimedOnceAndRememberedInRecords) {
     for (const KernelCall& call : prepared.calls) defaults.push_back(call.spec);
     std::vector<Variant> variants;
     for (size_t i = 0; i < prepared.calls.size(); ++i) {
-      if (prepared.calls[i].conv < 0) continue;
+      if (prepared.calls[i].convs.empty()) continue;
       for (const char* algorithm : {"direct", "winograd2", "winograd6"}) {
         KernelSpec other = prepared.calls[i].spec;
         other.algorithm = algorithm;

@@ -67,7 +67,8 @@ TEST(Completed, ChoosesTheAlgorithmThatIsExpectedToBeFastest) {
   EXPECT_EQ(spec_of({.kernel = {1, 1}, .pad = {0, 0, 0, 0}}).algorithm, "pointwise");
   EXPECT_EQ(spec_of({.kernel = {1, 1}, .stride = {2, 2}, .pad = {0, 0, 0, 0}}).algorithm, "direct");
   EXPECT_EQ(spec_of({.groups = 16}).algorithm, "depthwise");
-  EXPECT_EQ(spec_of({.co = 32, .groups = 16}).algorithm, "direct");
+  EXPECT_EQ(spec_of({.co = 32, .groups = 16}).algorithm, "packed");
+  EXPECT_EQ(spec_of({.input = {1, 24, 8, 8}, .co = 24, .groups = 3}).algorithm, "direct");
 }
 
 struct Refused {
