@@ -109,13 +109,24 @@ def write_model(convs, path):
     return path
 
 
+def direct_plan(convs, path):
+    """A plan that computes those with taps by the direct algorithm; its empty network fits any."""
+    layers = [{"conv": i, "kernels": [{"algorithm": "direct"}]} for i, conv in enumerate(convs)
+              if conv["kx"] * conv["ky"] > 1 and conv["groups"] < conv["ci"]]
+    path.write_text(json.dumps({"format": "emulsion-plan-1", "network": "", "layers": layers}))
+    return path
+
+
 def time_ours(convs, options):
     """Sets each record's algorithm, schedule and times; the peak."""
     peak = 0.0
     for first in range(0, len(convs), CHUNK):
         some = convs[first:first + CHUNK]
         model = write_model(some, options.folder / "layers.onnx")
-        report = json.loads(emulsion("bench", model, "--layers", "--json", "--seconds", options.seconds))
+        command = ["bench", model, "--layers", "--json", "--seconds", options.seconds]
+        if options.direct:
+            command += ["--plan", direct_plan(some, options.folder / "direct.plan.json")]
+        report = json.loads(emulsion(*command))
         peak = max(peak, report["peak_gflops"])
         rows = {row["name"]: row for row in report["layers"] if row["op"] == "conv"}
         for i, conv in enumerate(some):
@@ -218,6 +229,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", nargs="+", metavar="NAME",
                         help="only these models' layers; default: all models and the shapes of conv_layers.csv")
+    parser.add_argument("--direct", action="store_true", help="direct sums instead of what is expected to be fastest")
     parser.add_argument("--seconds", type=float, default=1.0, help="of measuring ours, each 16 layers as a whole")
     parser.add_argument("--peer-seconds", type=float, default=0.2, help="each layer, each engine")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build" / "bench", help="where models lie")
