@@ -117,7 +117,7 @@ def choose_plans(model, files, folder, options, say):
                 else:
                     found = depthwise_plan(model, folder)
             except RuntimeError as problem:
-                missing[name] = str(problem).splitlines()[0]
+                missing[name] = str(problem).splitlines()[-1]
                 say(f"{name} is missing: {missing[name]}")
                 continue
             shutil.copy(found, path)

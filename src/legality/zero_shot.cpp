@@ -307,18 +307,18 @@ class ZeroShotJudge::State {
     return ok();
   }
 
-  Status compile(const Network& network) {
+  Status compile(const Network& network, const std::function<void(int, int)>& progress = nullptr) {
     std::vector<ConvUse> uses;
     for (const Layer& layer : network.layers) {
       const auto* conv = std::get_if<Conv>(&layer.op);
       if (conv) uses.push_back({*conv, network.shape(layer.inputs[0]), false});
     }
-    return engine_.prepare(uses, options_.compiling);
+    return engine_.prepare(uses, progress);
   }
 
   // Runs it, remembers the moments of convs without a norm behind them, and sets the targets.
   Status run_original(const Minibatch& minibatch) {
-    TRY_OK(compile(plain_));
+    TRY_OK(compile(plain_, options_.compiling));
     const std::vector<std::vector<int>> readers = consumers(plain_);
     const std::vector<LayerWeights<float>> weights = weights_of(plain_);
     ForwardPass pass(plain_, weights, engine_, options_.workers);

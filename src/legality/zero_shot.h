@@ -18,7 +18,7 @@ struct ZeroShotOptions {
   int workers = 1;  // threads; results do not depend on them
   size_t memory_bytes =
       size_t{1} << 30;  // about what the tensors may take; fewer images if need be
-  std::function<void(int done, int all)> compiling;  // progress
+  std::function<void(int done, int all)> compiling;  // progress of create(), not called later
 };
 
 struct ZeroShot {

@@ -33,6 +33,29 @@ ZeroShotJudge judge_of(const Network& network, const Minibatch& minibatch,
   return std::move(judge).value();
 }
 
+class TellingEngine : public PlainEngine<float> {
+ public:
+  Status prepare(const std::vector<ConvUse>& uses,
+                 const std::function<void(int, int)>& progress) override {
+    if (progress) progress(1, 1);
+    return PlainEngine<float>::prepare(uses, progress);
+  }
+};
+
+TEST(ZeroShot, TellsProgressWhileItIsCreatedAndNotLater) {
+  const TrainedResnet net = trained_resnet();
+  TellingEngine engine;
+  int told = 0;
+  ZeroShotOptions options;
+  options.compiling = [&](int, int) { ++told; };
+  auto judge = ZeroShotJudge::create(net.network, net.minibatch, engine, options);
+  ASSERT_TRUE(judge.ok());
+  EXPECT_GT(told, 0);
+  told = 0;
+  EXPECT_TRUE(judge->judge({}).ok());
+  EXPECT_EQ(told, 0);
+}
+
 TEST(ZeroShot, AgreesWithPyTorchOnATrainedNetwork) {
   const TrainedResnet net = trained_resnet();
   ZeroShotJudge judge = judge_of(net.network, net.minibatch, {.workers = 2});
