@@ -3,7 +3,8 @@
 The peak is that of f32 FMAs on one thread, measured in the same run. Each convolution, with bias and ReLU, is a network
 of its own; what counts is the time of its kernel, without conversions of layout, as each engine's own profile says.
 Ours is timed warm (called again and again) and cold (weights and input evicted before each call): inside a network it
-is in between. Engines that are not installed are left out. Writes layers.json and layers.md and prints the table.
+is in between. Engines that are not installed are left out. Writes layers.json and layers.md (--direct:
+layers_direct) and prints the table.
 """
 
 import argparse
@@ -249,8 +250,9 @@ def main():
             f"work. Peers are warm. Machine: {report['cpu']} ({' '.join(report['features'])}); "
             + ", ".join(f"{n} {v.split('-')[0]}" for n, v in versions.items()) +
             f".\n\n{table(convs, peak, list(versions))}\n")
-    (options.out / "layers.json").write_text(json.dumps(report, indent=1) + "\n")
-    (options.out / "layers.md").write_text(text)
+    stem = "layers_direct" if options.direct else "layers"
+    (options.out / f"{stem}.json").write_text(json.dumps(report, indent=1) + "\n")
+    (options.out / f"{stem}.md").write_text(text)
     print(text)
 
 
