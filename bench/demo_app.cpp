@@ -1,4 +1,5 @@
-// An app with two compiled networks in it: runs both on the same image, in turns, and compares their times.
+// An app with two compiled networks in it: runs both on the same image, in turns, and compares
+// their times.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -256,7 +256,8 @@ void @N@_destroy(@N@_context *context) {
 
 )C";
 
-const char* const k_driver_run = R"C(static int layer_failed(@N@_context *context, int layer, int code) {
+const char* const k_driver_run =
+    R"C(static int layer_failed(@N@_context *context, int layer, int code) {
   char message[256];
   snprintf(message, sizeof message, "@N@: layer %d (%s) failed with code %d", layer, k_layers[layer], code);
   return fail(context, code, message);

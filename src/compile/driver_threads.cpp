@@ -4,7 +4,8 @@
 
 namespace emulsion {
 
-const char* const k_driver_pool = R"C(// A parallel loop's iterations are shared by the caller and the context's own threads. These spin a little while
+const char* const k_driver_pool =
+    R"C(// A parallel loop's iterations are shared by the caller and the context's own threads. These spin a little while
 // before they sleep, since the next layer's loop follows within microseconds. Iterations are taken several at a
 // time: many are shorter than it takes two processors to agree.
 //

@@ -50,8 +50,8 @@ enum class ScheduleUse { kernel, rows };
 std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine,
                                            ScheduleUse use = ScheduleUse::kernel);
 
-// Whether so many groups in a vector get their inputs by shuffles, for which the input channels of a
-// group are unrolled; two are loaded one by one.
+// Whether so many groups in a vector get their inputs by shuffles, for which the input channels of
+// a group are unrolled; two are loaded one by one.
 bool packing_shuffles(int64_t packed);
 // The same for packed_view's nest, with so many groups in a vector.
 std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,

@@ -24,8 +24,8 @@ ConvView conv_view(const KernelSpec& spec);
 // the strides of all tensors allow.
 ConvView flattened_view(const KernelSpec& spec);
 
-// Groups of fewer output channels than a vector holds, as many in one of the nest's groups as fill a
-// vector: its co runs over the output channels of all of them, its ci over the input channels of
+// Groups of fewer output channels than a vector holds, as many in one of the nest's groups as fill
+// a vector: its co runs over the output channels of all of them, its ci over the input channels of
 // each. As the descriptors have it where no two groups fit, or no number of them fills a vector.
 ConvView packed_view(const KernelSpec& spec);
 

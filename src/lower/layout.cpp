@@ -398,8 +398,7 @@ LaidOutNetwork lay_out(const Network& simplified) {
 }
 
 Result<KernelSpec> kernel_spec(const LaidOutNetwork& laid_out, int layer,
-                               const KernelChoice& choice, const std::string& target,
-                               int threads) {
+                               const KernelChoice& choice, const std::string& target, int threads) {
   EMULSION_CHECK(!laid_out.elided[layer]);
   const auto alone = [&](ValueId value) {
     TensorDescriptor d = laid_out.descriptors[value];

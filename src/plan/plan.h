@@ -17,8 +17,8 @@ namespace emulsion {
 
 // How one kernel is computed.
 struct KernelChoice {
-  std::string algorithm;  // a row of the algorithms table: "direct"
-  std::string schedule;   // steps in text form; empty: the template's default
+  std::string algorithm;                   // a row of the algorithms table: "direct"
+  std::string schedule;                    // steps in text form; empty: the template's default
   ElementType weights = ElementType::f32;  // as they are stored
   bool operator==(const KernelChoice&) const = default;
 };

@@ -60,9 +60,8 @@ bool convs_take(const Network& network, const Graph& graph, ValueId value, bool 
       std::holds_alternative<Resize>(layer.op) &&
       element_count(network.shape(layer.inputs[0])) <= element_count(network.shape(value));
   if (!repeats && !std::holds_alternative<Concat>(layer.op)) return false;
-  return std::all_of(layer.inputs.begin(), layer.inputs.end(), [&](ValueId input) {
-    return convs_take(network, graph, input, affine);
-  });
+  return std::all_of(layer.inputs.begin(), layer.inputs.end(),
+                     [&](ValueId input) { return convs_take(network, graph, input, affine); });
 }
 
 // Puts a layer at a place of the list, before all that is there.

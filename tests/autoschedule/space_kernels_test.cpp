@@ -20,7 +20,8 @@ constexpr const char* k_target = "x86-64-linux-avx-avx2-f16c-fma-sse41";
 // for another layout of what lies between them.
 std::string work_of(const KernelSpec& spec) {
   std::string text = fmt::format("{} {}", to_text(spec.op), to_text(spec.output.shape));
-  for (const TensorDescriptor& input : spec.inputs) text += fmt::format(" {}", to_text(input.shape));
+  for (const TensorDescriptor& input : spec.inputs)
+    text += fmt::format(" {}", to_text(input.shape));
   return text;
 }
 

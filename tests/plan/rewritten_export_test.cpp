@@ -64,8 +64,8 @@ void for_every_rewrite(const Check& check) {
   }
 }
 
-// As a file that is rewritten as it comes, and as one that is simplified first, whose convs have their
-// activations and additions in them.
+// As a file that is rewritten as it comes, and as one that is simplified first, whose convs have
+// their activations and additions in them.
 TEST(RewrittenExport, SimplifyingTheFileGivesTheSameNetworkAsSimplifyingTheRewrite) {
   for_every_rewrite([](const Network& network, const std::map<int, Steps>& rewrites) {
     for (const Network& original : {network, simplify(network)}) {
