@@ -4,8 +4,8 @@ On a procedural task of ten classes the original (resnet34-cifar10's layout at r
 Plans at several measured speed-ups are then chosen in five ways: explore with Fisher Potential (the paper's random
 search), explore with inherit and the exact search, explore by multiplies alone, at random, and depthwise everywhere as a
 negative control. Each is fine-tuned from inherited weights for a tenth of the epochs, by several seeds. Each trained
-network's result is a file: after an interruption the same command goes on. Writes accuracy.json, accuracy.md and
-accuracy.svg and prints the table.
+network's result is a file: after an interruption the same command goes on. Writes NAME.json, NAME.md and NAME.svg
+and prints the table.
 """
 
 import argparse
@@ -45,8 +45,11 @@ def fine_tune(modules, files, folder, options):
 
     jobs, results = [], folder / "results"
     results.mkdir(exist_ok=True)
-    for seed in range(options.seeds):
+    seeds = {name: options.variant_seeds if name.startswith("variant") else options.seeds for name in modules}
+    for seed in range(max(seeds.values())):
         for name, module in modules.items():
+            if seed >= seeds[name]:
+                continue
             result = results / f"{name}_{seed}.json"
             if not result.exists():
                 jobs.append({"plan": name, "module": module, "files": files, "epochs": options.tune_epochs,
@@ -61,8 +64,8 @@ def fine_tune(modules, files, folder, options):
             record = future.result()
             say(f"fine-tuned {i + 1} of {len(jobs)}: {record['plan']}, seed {record['seed']}: "
                 f"{100 * record['accuracy']:.2f} %")
-    return {name: [json.loads((results / f"{name}_{seed}.json").read_text()) for seed in range(options.seeds)]
-            for name in modules}
+    return {name: [json.loads((results / f"{name}_{seed}.json").read_text()) for seed in range(count)]
+            for name, count in seeds.items()}
 
 
 def time_plans(model, plans, folder, options):
@@ -144,8 +147,11 @@ def parse_options():
     parser.add_argument("--tune-rate", type=float, default=0.02, help="of the fine-tunes")
     parser.add_argument("--batch", type=int, default=50)
     parser.add_argument("--speedups", type=float, nargs="+", default=[2, 3, 4])
-    parser.add_argument("--variants", type=int, default=0, help="random plans of any speed, for the correlations")
+    parser.add_argument("--variants", type=int, default=0, help="random plans of any speed, for the rank correlations")
     parser.add_argument("--seeds", type=int, default=3, help="fine-tunes of each plan")
+    parser.add_argument("--variant-seeds", type=int, default=1, help="fine-tunes of each of the variants")
+    parser.add_argument("--others", type=pathlib.Path, nargs="+", default=[], metavar="JSON",
+                        help="accuracy.json of other networks: rank correlations are then given over all of them")
     parser.add_argument("--configs", type=int, default=1000, help="that explore's random search looks at")
     parser.add_argument("--score-images", type=int, default=256, help="for inherit and zero-shot loss")
     parser.add_argument("--fisher-images", type=int, default=32)
@@ -156,6 +162,7 @@ def parse_options():
     parser.add_argument("--quick", action="store_true", help="a small network, few images and plans: minutes")
     parser.add_argument("--folder", type=pathlib.Path, help="where it goes on; default: build/accuracy, or -quick")
     parser.add_argument("--out", type=pathlib.Path, help="where results go; default bench/results, or the folder")
+    parser.add_argument("--name", default="accuracy", help="of the results: NAME.json, NAME.md and NAME.svg")
     options = parser.parse_args()
     if options.quick:
         options.blocks, options.images, options.epochs, options.noise = [1, 1, 1, 1], 3000, 10, 0.05

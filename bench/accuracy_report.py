@@ -55,20 +55,30 @@ def distinct_plans(plans):
     return list(seen.values())
 
 
-def correlations(plans):
-    plans = distinct_plans(plans)
-    accuracy = np.array([p["accuracy"] for p in plans])
-    logs = np.log([p["multiplies"] for p in plans]) if plans else np.array([])
+def within_networks(networks, value):
+    """Ranks of a value among the plans of the same network, from 0 to 1: what is comparable across networks."""
+    return np.concatenate([ranks([value(p) for p in plans]) / (len(plans) - 1) for plans in networks])
+
+
+def correlations(networks):
+    """{predictor: correlations} over the plans of one or more networks, ranked within each."""
+    networks = [distinct_plans(plans) for plans in networks]
+    networks = [plans for plans in networks if len(plans) >= 4]
+    if not networks:
+        return {}
+    accuracy = within_networks(networks, lambda p: p["accuracy"])
+    multiplies = within_networks(networks, lambda p: p["multiplies"])
     found = {}
     for name, sign in PREDICTORS.items():
-        values = np.array([sign * p[name] for p in plans])
-        if len(plans) < 4:
-            continue
+        values = within_networks(networks, lambda p: sign * p[name])
+        partial = lambda i: partial_spearman(values[i], accuracy[i], multiplies[i])
+        everything = np.arange(len(values))
         found[name] = {
             "spearman": spearman(values, accuracy),
-            "interval": interval(lambda i: spearman(values[i], accuracy[i]), len(plans)),
-            "given_multiplies": None if name == "multiplies" else partial_spearman(values, accuracy, logs),
-            "plans": len(plans),
+            "interval": interval(lambda i: spearman(values[i], accuracy[i]), len(values)),
+            "given_multiplies": None if name == "multiplies" else partial(everything),
+            "given_multiplies_interval": None if name == "multiplies" else interval(partial, len(values)),
+            "plans": len(values),
         }
     return found
 
@@ -98,11 +108,20 @@ def correlation_table(found):
     if not found:
         return "Too few plans for rank correlations."
     show = lambda v: "-" if v is None else f"{v:.2f}"
-    lines = ["| predictor | Spearman with accuracy | 95 % interval | given multiplies |", "|---|---|---|---|"]
+    span = lambda i: f" ({i[0]:.2f} to {i[1]:.2f})" if i else ""
+    lines = ["| predictor | Spearman with accuracy (95 %) | given multiplies (95 %) |", "|---|---|---|"]
     for name, c in found.items():
-        low, high = c["interval"] or (None, None)
-        lines.append(f"| {name} | {show(c['spearman'])} | {show(low)} to {show(high)} | {show(c['given_multiplies'])} |")
+        lines.append(f"| {name} | {show(c['spearman'])}{span(c['interval'])} | "
+                     f"{show(c['given_multiplies'])}{span(c['given_multiplies_interval'])} |")
     return "\n".join(lines)
+
+
+def together_text(together, others):
+    if not together:
+        return ""
+    count = next(iter(together.values()))["plans"]
+    return (f"Over {count} distinct plans of {len(others) + 1} networks, ranked within each network:\n\n"
+            f"{correlation_table(together)}\n\n")
 
 
 def limits(options, plans, missing, original_accuracy):
@@ -110,8 +129,9 @@ def limits(options, plans, missing, original_accuracy):
     counted = len(distinct_plans(plans))
     lines = [f"One procedural task, one trained network (blocks {' '.join(map(str, options.blocks))}, width "
              f"{options.width}); {options.images} images to train on; it says nothing about ImageNet.",
-             f"{options.seeds} seeds of the fine-tune and one of the original: the intervals of accuracy do not hold the "
-             f"luck of the original's training, and the test set alone has a standard error of {spread:.1f} points.",
+             f"{options.seeds} seeds of the fine-tune ({options.variant_seeds} of a variant) and one of the original: the "
+             "intervals of accuracy do not hold the luck of the original's training, and the test set alone has a standard "
+             f"error of {spread:.1f} points.",
              f"Rank correlations are over {counted} distinct plans, some of them chosen by the very predictor that is "
              "correlated, and their intervals are wide; --variants N adds plans that are chosen at random.",
              "Times and speed-ups are those of this narrow network; at full width they are others."]
@@ -129,17 +149,20 @@ def plot(plans):
 
 
 def write_report(plans, missing, original_accuracy, options):
-    found = correlations(plans)
+    found = correlations([plans])
     settings = {key: value if isinstance(value, (int, float, list, bool)) else str(value)
-                for key, value in vars(options).items() if key not in ("folder", "out")}
+                for key, value in vars(options).items() if key not in ("folder", "out", "others", "name")}
+    others = [json.loads(path.read_text()) for path in options.others]
+    together = correlations([plans, *(other["plans"] for other in others)]) if others else {}
     report = {"format": "emulsion-bench-accuracy-1", "cpu": cpu_name(), "options": settings,
-              "original_accuracy": original_accuracy, "plans": plans, "missing": missing, "correlations": found}
+              "original_accuracy": original_accuracy, "plans": plans, "missing": missing, "correlations": found,
+              "correlations_with_others": together}
     text = (f"Plans chosen in several ways, fine-tuned from inherited weights for {options.tune_epochs} epoch(s) after "
             f"{options.epochs} of the original, which reached {100 * original_accuracy:.2f} % and is tuned on alike. Mean of {options.seeds} seeds. Times: one thread of {cpu_name()}, all plans in turns; multiplies as a "
-            f"part of the original's.\n\n{plan_table(plans)}\n\n{correlation_table(found)}\n\nLimits:\n\n"
-            f"{limits(options, plans, missing, original_accuracy)}\n")
+            f"part of the original's.\n\n{plan_table(plans)}\n\n{correlation_table(found)}\n\n"
+            f"{together_text(together, others)}Limits:\n\n{limits(options, plans, missing, original_accuracy)}\n")
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "accuracy.json").write_text(json.dumps(report, indent=1) + "\n")
-    (options.out / "accuracy.md").write_text(text)
-    (options.out / "accuracy.svg").write_text(plot(plans))
+    (options.out / f"{options.name}.json").write_text(json.dumps(report, indent=1) + "\n")
+    (options.out / f"{options.name}.md").write_text(text)
+    (options.out / f"{options.name}.svg").write_text(plot(plans))
     return text
