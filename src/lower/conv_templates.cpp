@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <map>
 
 namespace emulsion {
 
@@ -48,39 +48,51 @@ double step_cycles(const ConvTile& tile, const Machine& machine) {
 }
 
 // Input columns that a tile's pixels read in a row, at all taps of it.
-int64_t columns_read(const Nest& nest, const ConvTile& tile) {
-  std::set<int64_t> columns;
+struct Columns {
+  int64_t read = 0;
+  int64_t shared = 0;  // by several taps
+};
+
+Columns columns_of(const Nest& nest, const ConvTile& tile) {
+  std::map<int64_t, int> taps;
   for (int x = 0; x < tile.x; ++x)
-    for (int kx = 0; kx < nest.kx; ++kx) columns.insert(x * nest.stride[1] + kx * nest.dilation[1]);
-  return static_cast<int64_t>(columns.size());
+    for (int kx = 0; kx < nest.kx; ++kx) ++taps[x * nest.stride[1] + kx * nest.dilation[1]];
+  Columns columns;
+  for (const auto& [column, count] : taps) {
+    ++columns.read;
+    if (count > 1) ++columns.shared;
+  }
+  return columns;
 }
 
 // The same where the taps of a row share what they load, in the mean of these taps.
 double shared_step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
-  // Measured: 16 sums come to within 3 to 9 % of two FMAs a cycle, where the other kind stays below
-  // 84 %; 8 sums to 19 %.
-  constexpr double k_enough_sums = 16, k_missing = 0.3, k_loads = 1.8, k_better = 0.9;
+  // Measured: beside its multiplications an iteration of the loop costs a quarter of a cycle a load
+  // beyond the first few, and a little more where one input channel of few sums is all of it. So 16
+  // sums reach 85 to 92 % of two FMAs a cycle, where the other kind stays below 84 %.
+  constexpr double k_least_sums = 10, k_enough_sums = 16, k_loads = 1.8, k_load = 0.25,
+                   k_free_loads = 5.6, k_iteration = 0.8, k_better = 0.83;
   const auto taps = static_cast<double>(nest.kx);
   const double sums = tile.vectors * tile.y * tile.x;
-  const double loads = taps * tile.vectors + static_cast<double>(tile.y * columns_read(nest, tile));
-  const double waiting = 0.9 + std::max(0.0, k_enough_sums - sums) * k_missing;
-  return k_better * (waiting + std::max(taps * sums / 2, loads / k_loads)) / taps +
-         conversion_cycles(tile.vectors, machine);
+  const double loads = taps * tile.vectors + static_cast<double>(tile.y * columns_of(nest, tile).read);
+  const double busy = std::max(taps * std::max(sums, k_least_sums) / 2, loads / k_loads);
+  const double loop = k_load * std::max(0.0, loads - k_free_loads) +
+                      (tile.unroll_ci == 1 && sums < k_enough_sums ? k_iteration : 0);
+  return k_better * (busy + loop) / taps + conversion_cycles(tile.vectors, machine);
 }
 
 double pixel_passes(const Nest& nest, const ConvTile& tile) {
   return static_cast<double>(nest.n * tiles(nest.y, tile.y) * tiles(nest.x, tile.x));
 }
 
-// Expected cycles of a schedule that reads a tile's weights anew for each pixel tile. A step is one
-// input channel at one tap.
-double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+// Expected cycles of one tile of channels, whose weights are read anew for each pixel tile. A step
+// is one input channel at one tap.
+double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
   const double bytes = 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
   double again =
       tile.taps_within ? shared_step_cycles(nest, tile, machine) : step_cycles(tile, machine);
-  const auto channel_tiles =
-      static_cast<double>(tiles(nest.co, int64_t{tile.lanes} * tile.vectors));
-  const double tile_weights = static_cast<double>(weight_bytes(nest, machine)) / channel_tiles;
+  const auto steps = static_cast<double>(nest.ci * nest.ky * nest.kx);
+  const double tile_weights = steps * bytes;
   if (tile_weights > static_cast<double>(machine.l1_bytes)) again = std::max(again, bytes / k_near);
   // Channels outside pixels read the inputs again for each tile of channels.
   if (nest.ky * nest.kx == 1 && tile.order == TileOrder::channels_rows_pixels &&
@@ -101,9 +113,20 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
     first = streamed_step(again, stream, passes > 1);
   // Each tile starts and ends with its sums in memory.
   const double sums = tile.vectors * tile.y * tile.x;
-  const double around = 2 * sums / static_cast<double>(nest.ci * nest.ky * nest.kx);
-  const auto steps = static_cast<double>(nest.groups * nest.ci * nest.ky * nest.kx);
-  return steps * channel_tiles * (first + (passes - 1) * again + passes * around);
+  return steps * (first + (passes - 1) * again) + passes * 2 * sums;
+}
+
+// Expected cycles of a conv. The last tile of channels may have fewer vectors.
+double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+  constexpr double k_mixed = 1.03;  // measured: of tiles of two kinds
+  const int64_t vectors = tiles(nest.co, tile.lanes), whole = vectors / tile.vectors;
+  ConvTile last = tile;
+  last.vectors = static_cast<int>(vectors % tile.vectors);
+  const auto groups = static_cast<double>(nest.groups);
+  const double cycles =
+      static_cast<double>(whole) * channel_tile_cycles(nest, tile, machine) * groups;
+  if (last.vectors == 0) return cycles;
+  return k_mixed * (cycles + channel_tile_cycles(nest, last, machine) * groups);
 }
 
 // The same where a part of the weights is read once for all pixels: fetching the next part overlaps
@@ -129,19 +152,23 @@ bool fits(const ConvTile& tile, const Machine& machine) {
   return tile.vectors * tile.y * tile.x + tile.vectors + 1 <= machine.registers;
 }
 
-// The tile with its taps within, if they share any input and registers suffice. Where sums leave
-// half of them, compilers manage though not all inputs of a row fit, unless they have to spare
-// some.
+// The tile with its taps within, if they share any input and registers suffice for what is shared.
+// Where sums leave half of them, compilers manage though not all inputs of a row fit, unless they
+// have to spare some.
 std::optional<ConvTile> with_taps_within(const Nest& nest, ConvTile tile, const Machine& machine,
                                          int spare) {
-  const int64_t columns = columns_read(nest, tile), sums = int64_t{tile.vectors} * tile.y * tile.x;
-  const bool small = sums <= machine.registers / 2 && spare == 0;
-  const int most = machine.registers + (small ? 8 : -1 - std::max(1, spare));
-  if (columns == tile.x * nest.kx || sums + tile.y * columns > most ||
-      sums * nest.kx > k_most_copies)
-    return std::nullopt;
+  const Columns columns = columns_of(nest, tile);
+  const int64_t sums = int64_t{tile.vectors} * tile.y * tile.x;
+  const bool few = sums <= machine.registers / 2 && spare == 0;
+  const bool fits = few ? sums + tile.y * columns.read <= machine.registers + 8
+                        : sums + tile.y * columns.shared + tile.vectors + 1 <=
+                              machine.registers - spare;
+  if (columns.shared == 0 || !fits || sums * nest.kx > k_most_copies) return std::nullopt;
   tile.taps_within = true;
   tile.unroll_kx = static_cast<int>(nest.kx);
+  // Measured: 14 sums gain 5 % from two input channels an iteration, 16 and 21 sums nothing.
+  constexpr int64_t k_enough_sums = 16;
+  tile.unroll_ci = sums < k_enough_sums && nest.ci % 2 == 0 ? 2 : 1;
   return tile;
 }
 
@@ -366,11 +393,11 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
         // Measured: tiles with their taps within do better with channels outside while a good part
         // of the inputs stays in the second level cache.
         const bool near = tile.taps_within && order == rows_channels_pixels &&
-                          input_bytes(nest) * 6 <= machine.l2_bytes;
+                          input_bytes(nest) * 4 <= machine.l2_bytes;
         tile.order = near ? channels_rows_pixels : order;
         tile.parallel = !rows;
         if (!tile.taps_within) tile.unroll_ci = unroll;
-        if (tile.unroll_ci == 1) tile.ci_block = near_channels(nest, tile, machine);
+        tile.ci_block = near_channels(nest, tile, machine);
         const int64_t copies = int64_t{tile.vectors} * tile.y * tile.x * tile.unroll_ci;
         if (tile.unroll_ci == nest.ci && copies * nest.kx <= k_most_copies)
           tile.unroll_kx = static_cast<int>(nest.kx);
