@@ -35,15 +35,24 @@ int64_t input_bytes(const Nest& nest) {
 // Bytes a cycle of weights from the second level cache, and from beyond it.
 constexpr double k_near = 24;
 
+// Winograd's costs count in this many of the cycles that are measured here.
+constexpr double k_unit = 0.86;
+// Fewer sums leave units waiting for results.
+constexpr double k_least_sums = 10;
+// Loads never quite reach two a cycle.
+constexpr double k_loads = 1.8;
+
 // Cycles of a step: every sum of the tile is advanced by one FMA, on a core with two FMAs and two
 // loads a cycle.
-double step_cycles(const ConvTile& tile, const Machine& machine) {
-  // Measured: fewer than ten sums leave units waiting for results, and loads never quite reach two
-  // a cycle. The loop itself costs a little, whatever the tile.
-  constexpr double k_least_sums = 10, k_loads = 1.8;
+double step_cycles(const ConvTile& tile, const Machine& machine, bool near) {
+  // Measured: each load delays multiplications a little, and so do weights that come from the
+  // second level cache.
+  constexpr double k_delay = 0.17, k_delay_byte = 0.0095;
   const double sums = tile.vectors * tile.y * tile.x;
   const double loads = tile.vectors + tile.y * tile.x;
-  return 0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads) +
+  const double bytes = near ? 0 : 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
+  return k_unit * (std::max(std::max(sums, k_least_sums) / 2, loads / k_loads) + k_delay * loads +
+                   k_delay_byte * bytes) +
          conversion_cycles(tile.vectors, machine);
 }
 
@@ -67,18 +76,18 @@ Columns columns_of(const Nest& nest, const ConvTile& tile) {
 
 // The same where the taps of a row share what they load, in the mean of these taps.
 double shared_step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
-  // Measured: beside its multiplications an iteration of the loop costs a quarter of a cycle a load
-  // beyond the first few, and a little more where one input channel of few sums is all of it. So 16
-  // sums reach 85 to 92 % of two FMAs a cycle, where the other kind stays below 84 %.
-  constexpr double k_least_sums = 10, k_enough_sums = 16, k_loads = 1.8, k_load = 0.25,
-                   k_free_loads = 5.6, k_iteration = 0.8, k_better = 0.83;
+  // Measured: an iteration costs a quarter of a cycle a load beyond the first few, and a little
+  // more where one input channel of few sums is all of it. So 16 sums reach 85 to 92 % of two FMAs
+  // a cycle, where the other kind stays below 84 %.
+  constexpr double k_enough_sums = 16, k_load = 0.25, k_free_loads = 5.6, k_iteration = 0.8;
   const auto taps = static_cast<double>(nest.kx);
   const double sums = tile.vectors * tile.y * tile.x;
-  const double loads = taps * tile.vectors + static_cast<double>(tile.y * columns_of(nest, tile).read);
+  const double loads =
+      taps * tile.vectors + static_cast<double>(tile.y * columns_of(nest, tile).read);
   const double busy = std::max(taps * std::max(sums, k_least_sums) / 2, loads / k_loads);
   const double loop = k_load * std::max(0.0, loads - k_free_loads) +
                       (tile.unroll_ci == 1 && sums < k_enough_sums ? k_iteration : 0);
-  return k_better * (busy + loop) / taps + conversion_cycles(tile.vectors, machine);
+  return k_unit * (busy + loop) / taps + conversion_cycles(tile.vectors, machine);
 }
 
 double pixel_passes(const Nest& nest, const ConvTile& tile) {
@@ -89,10 +98,13 @@ double pixel_passes(const Nest& nest, const ConvTile& tile) {
 // is one input channel at one tap.
 double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
   const double bytes = 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
-  double again =
-      tile.taps_within ? shared_step_cycles(nest, tile, machine) : step_cycles(tile, machine);
   const auto steps = static_cast<double>(nest.ci * nest.ky * nest.kx);
   const double tile_weights = steps * bytes;
+  const bool all_again = tile.order == TileOrder::rows_pixels_channels;
+  const double again_weights =
+      all_again ? static_cast<double>(weight_bytes(nest, machine)) : tile_weights;
+  double again = tile.taps_within ? shared_step_cycles(nest, tile, machine)
+                                  : step_cycles(tile, machine, again_weights <= machine.l1_bytes);
   if (tile_weights > static_cast<double>(machine.l1_bytes)) again = std::max(again, bytes / k_near);
   // Channels outside pixels read the inputs again for each tile of channels.
   if (nest.ky * nest.kx == 1 && tile.order == TileOrder::channels_rows_pixels &&
@@ -122,30 +134,37 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
   const int64_t vectors = tiles(nest.co, tile.lanes), whole = vectors / tile.vectors;
   ConvTile last = tile;
   last.vectors = static_cast<int>(vectors % tile.vectors);
-  const auto groups = static_cast<double>(nest.groups);
-  const double cycles =
-      static_cast<double>(whole) * channel_tile_cycles(nest, tile, machine) * groups;
-  if (last.vectors == 0) return cycles;
-  return k_mixed * (cycles + channel_tile_cycles(nest, last, machine) * groups);
+  double cycles = static_cast<double>(whole) * channel_tile_cycles(nest, tile, machine);
+  if (last.vectors > 0) cycles = k_mixed * (cycles + channel_tile_cycles(nest, last, machine));
+  // Measured: where the first tile of channels fetches inputs from afar and the others find them
+  // near, that one waits for them.
+  if (nest.ky * nest.kx == 1 && input_bytes(nest) > machine.l2_bytes && vectors > tile.vectors)
+    cycles += k_unit * 4 * static_cast<double>(nest.n * nest.y * nest.x * nest.ci) / k_far_bytes;
+  return static_cast<double>(nest.groups) * cycles;
 }
 
 // The same where a part of the weights is read once for all pixels: fetching the next part overlaps
 // with all of that.
 double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+  // Measured: what taking the weights in parts costs, and parts that overflow the first level
+  // cache.
+  const double parts = tile.taps_within ? 1.02 : 1.1, overflow = tile.taps_within ? 1.02 : 1.1;
+  // Streams are slower beside inputs that stay in registers.
+  const double far_bytes = tile.taps_within ? 0.7 * k_far_bytes : k_far_bytes;
   const double passes = pixel_passes(nest, tile);
   const auto channel_tiles =
       static_cast<double>(tiles(nest.co, int64_t{tile.lanes} * tile.vectors));
   const int64_t tile_bytes = int64_t{machine.weight_bytes} * tile.vectors * tile.lanes;
-  double again = step_cycles(tile, machine);
-  if (tile_bytes * tile.ci_block > machine.l1_bytes) again *= 1.1;
+  const int64_t taps = tile.taps_within ? nest.kx : 1;  // of a part
+  double again = tile.taps_within ? shared_step_cycles(nest, tile, machine)
+                                  : step_cycles(tile, machine, false);
+  if (tile_bytes * tile.ci_block * taps > machine.l1_bytes) again *= overflow;
   const double sums = tile.vectors * tile.y * tile.x;
   const bool near = nest.n * nest.y * nest.x * tile_bytes <= machine.l1_bytes / 2;
-  const double around = (near ? 2.5 : 16) * sums / tile.ci_block;
+  const double around = (near ? 2.5 : 16) * sums / static_cast<double>(tile.ci_block * taps);
   const auto steps = static_cast<double>(nest.groups * nest.ci * nest.ky * nest.kx);
-  constexpr double k_parts = 1.1;  // measured: of taking the weights in parts
   return steps * channel_tiles *
-         std::max(k_parts * passes * (again + around),
-                  static_cast<double>(tile_bytes) / k_far_bytes);
+         std::max(parts * passes * (again + around), static_cast<double>(tile_bytes) / far_bytes);
 }
 
 bool fits(const ConvTile& tile, const Machine& machine) {
@@ -160,9 +179,9 @@ std::optional<ConvTile> with_taps_within(const Nest& nest, ConvTile tile, const 
   const Columns columns = columns_of(nest, tile);
   const int64_t sums = int64_t{tile.vectors} * tile.y * tile.x;
   const bool few = sums <= machine.registers / 2 && spare == 0;
-  const bool fits = few ? sums + tile.y * columns.read <= machine.registers + 8
-                        : sums + tile.y * columns.shared + tile.vectors + 1 <=
-                              machine.registers - spare;
+  const bool fits =
+      few ? sums + tile.y * columns.read <= machine.registers + 8
+          : sums + tile.y * columns.shared + tile.vectors + 1 <= machine.registers - spare;
   if (columns.shared == 0 || !fits || sums * nest.kx > k_most_copies) return std::nullopt;
   tile.taps_within = true;
   tile.unroll_kx = static_cast<int>(nest.kx);
@@ -249,8 +268,10 @@ ScoredTiles stationary_tiles(const Nest& nest, const Machine& machine) {
             continue;
           const ConvTile tile{lanes, vectors, y,        x,
                               1,     1,       ci_block, TileOrder::channels_weights_pixels};
-          if (fits(tile, machine))
-            scored.emplace_back(stationary_cycles(nest, tile, machine), tile);
+          if (!fits(tile, machine)) continue;
+          scored.emplace_back(stationary_cycles(nest, tile, machine), tile);
+          if (const auto shared = with_taps_within(nest, tile, machine, 0))
+            scored.emplace_back(stationary_cycles(nest, *shared, machine), *shared);
         }
   keep_fastest(scored, k_most_tiles);
   return scored;
@@ -303,11 +324,13 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile) {
   const bool stationary = tile.order == TileOrder::channels_weights_pixels;
   std::string innermost = "ci";
   if (stationary) {
-    // From y x ci cii ky kx to ci ky kx y x cii.
+    // From y x ci cii ky kx to ci ky kx y x cii, or to ci ky y x cii kx.
     steps.add("split ci {}", tile.ci_block);
     steps.add("interchange y ci");
-    if (taps) {
-      steps.add("interchange x ky");
+    if (taps) steps.add("interchange x ky");
+    if (tile.taps_within) {
+      steps.add("interchange cii x");
+    } else if (taps) {
       steps.add("interchange y kx");
       steps.add("interchange cii y");
     }
@@ -316,7 +339,7 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile) {
     steps.add("split ci {}", tile.ci_block);
     innermost = "cii";
   }
-  if (tile.taps_within) {
+  if (tile.taps_within && !stationary) {
     steps.add("interchange {} ky", innermost);
   } else if (taps && !stationary) {
     steps.add("interchange {} kx", innermost);

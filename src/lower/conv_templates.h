@@ -21,8 +21,8 @@ enum class TileOrder {
   rows_channels_pixels,  // y co x: a row of inputs is used for all channels
   rows_pixels_channels,  // y x co: a tile's inputs are used for all channels
   rows_groups_pixels,    // y g x: the cache lines of a row of inputs are used for all groups
-  // co, then ci ky kx outside y x: a part of the weights is read once for all pixels, whose sums
-  // wait in the first level cache
+  // co, then ci ky kx (or ci ky, where taps are within) outside y x: a part of the weights is read
+  // once for all pixels, whose sums wait in the first level cache
   channels_weights_pixels,
 };
 
