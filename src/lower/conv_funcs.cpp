@@ -6,6 +6,7 @@
 #include "lower/buffers.h"
 #include "lower/conv_pack.h"
 #include "lower/conv_parameters.h"
+#include "lower/padding_taps.h"
 
 namespace emulsion {
 
@@ -30,6 +31,24 @@ struct Taps {
 Taps taps(const Conv& conv, const Expr& x, const Expr& y, const Expr& kx, const Expr& ky) {
   return {x * conv.stride[1] + kx * conv.dilation[1] - conv.pad[1],
           y * conv.stride[0] + ky * conv.dilation[0] - conv.pad[0]};
+}
+
+// Iterations of an iterator whose copies lie side by side.
+int64_t unrolled(const ConvSchedule& schedule, const std::string& iterator) {
+  int64_t copies = 1;
+  for (const Loop& loop : parts(schedule.inner, iterator))
+    if (loop.kind == Loop::Kind::unrolled) copies *= loop.extent;
+  return copies;
+}
+
+// Leaves out taps that only read padding, as kept_taps() has it.
+void leave_out_padding(RDom& r, const Taps& at, const ConvView& view,
+                       const ConvSchedule& schedule) {
+  const Shape& input = view.inputs[0].shape;
+  const KeptTaps kept = kept_taps(
+      schedule.nest, {unrolled(schedule, "y"), unrolled(schedule, "x"), unrolled(schedule, "kx")});
+  if (kept.rows < 1) r.where(at.y >= 0 && at.y < narrow(input[2]));
+  if (kept.columns < 1) r.where(at.x >= 0 && at.x < narrow(input[3]));
 }
 
 // A weight's place among those that pack_conv lays out.
@@ -87,8 +106,9 @@ ConvFuncs build_conv_part(const Conv& conv, const ConvView& view, const ConvSche
   if (has_slopes) slopes = parameters.take();
   if (!conv.prologue.empty()) funcs.prologue = build_prologue(conv, view, parameters);
 
-  const RDom r({{0, narrow(nest.ci)}, {0, narrow(nest.kx)}, {0, narrow(nest.ky)}}, "r");
+  RDom r({{0, narrow(nest.ci)}, {0, narrow(nest.kx)}, {0, narrow(nest.ky)}}, "r");
   const Taps at = taps(conv, x, y, r.y, r.z);
+  if (!part.in) leave_out_padding(r, at, view, schedule);
   Expr in_channel = r.x;
   if (view.packed > 1) {
     const int of_group = narrow(nest.co / view.packed);

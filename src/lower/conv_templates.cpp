@@ -4,6 +4,8 @@
 #include <cmath>
 #include <map>
 
+#include "lower/padding_taps.h"
+
 namespace emulsion {
 
 namespace {
@@ -90,6 +92,12 @@ double shared_step_cycles(const Nest& nest, const ConvTile& tile, const Machine&
   return k_unit * (busy + loop) / taps + conversion_cycles(tile.vectors, machine);
 }
 
+// The part of a tile's steps that does not only read padding.
+double kept_part(const Nest& nest, const ConvTile& tile) {
+  const KeptTaps kept = kept_taps(nest, {tile.y, tile.x, tile.unroll_kx});
+  return kept.rows * kept.columns;
+}
+
 double pixel_passes(const Nest& nest, const ConvTile& tile) {
   return static_cast<double>(nest.n * tiles(nest.y, tile.y) * tiles(nest.x, tile.x));
 }
@@ -125,7 +133,7 @@ double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine
     first = streamed_step(again, stream, passes > 1);
   // Each tile starts and ends with its sums in memory.
   const double sums = tile.vectors * tile.y * tile.x;
-  return steps * (first + (passes - 1) * again) + passes * 2 * sums;
+  return steps * (first + (passes - 1) * again) * kept_part(nest, tile) + passes * 2 * sums;
 }
 
 // Expected cycles of a conv. The last tile of channels may have fewer vectors.
@@ -164,7 +172,8 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
   const double around = (near ? 2.5 : 16) * sums / static_cast<double>(tile.ci_block * taps);
   const auto steps = static_cast<double>(nest.groups * nest.ci * nest.ky * nest.kx);
   return steps * channel_tiles *
-         std::max(parts * passes * (again + around), static_cast<double>(tile_bytes) / far_bytes);
+         std::max(parts * passes * (kept_part(nest, tile) * again + around),
+                  static_cast<double>(tile_bytes) / far_bytes);
 }
 
 bool fits(const ConvTile& tile, const Machine& machine) {

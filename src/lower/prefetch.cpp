@@ -181,13 +181,14 @@ class InsertsPrefetches : public IRMutator {
         return std::nullopt;
     }
     Stream stream{first, first, 0, 0, 1};
+    // Loops may be shorter where taps only read padding: they count as they are elsewhere.
     auto loop = loops_.rbegin();
     for (; loop != loops_.rend() && expr_uses_var(first, (*loop)->name); ++loop)
-      stream.start = substitute((*loop)->name, (*loop)->min, stream.start);
+      stream.start = substitute((*loop)->name, least((*loop)->min), stream.start);
     stream.position = simplify(first - stream.start);
     for (; loop != loops_.rend() && !expr_uses_var(first, (*loop)->name); ++loop) {
-      const auto extent = as_const_int((*loop)->extent);
-      if (!extent) return std::nullopt;
+      const auto extent = as_const_int(least((*loop)->extent));
+      if (!extent || *extent < 1) return std::nullopt;
       stream.pass +=
           (Variable::make(Halide::Int(32), (*loop)->name) - (*loop)->min) * stream.passes;
       stream.passes *= static_cast<int>(*extent);
@@ -200,6 +201,18 @@ class InsertsPrefetches : public IRMutator {
       return std::nullopt;
     stream.tile = static_cast<int>(*tile);
     return stream;
+  }
+
+  // The least value of a loop's bound, or the bound itself where there is no telling.
+  Expr least(const Expr& bound) const {
+    Scope<Interval> loops;
+    for (const For* loop : loops_)
+      loops.push(loop->name, Interval(simplify(loop->min), simplify(loop->min + loop->extent - 1)));
+    Expr value = bound;
+    for (auto let = lets_.rbegin(); let != lets_.rend(); ++let)
+      value = substitute(let->first, let->second, value);
+    const Expr constant = find_constant_bound(value, Direction::Lower, loops);
+    return constant.defined() ? constant : bound;
   }
 
   static constexpr int k_line_bytes = 64;

@@ -85,15 +85,22 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, const
   if (passes == 1 && blocks == 1) far += 0.3 * std::min(step, bytes / k_far_bytes);
   const double near = std::max(step, bytes / k_near);
   const bool resident = weight_bytes < 0.7 * static_cast<double>(machine.l2_bytes);
-  const double first = far + (blocks - 1) * (resident ? near : far);
+  // Measured: a stream that is spread over several register tiles overlaps with them while their
+  // inputs leave it room in the first level cache.
+  const int64_t slab_bytes = 4 * tile.tiles * nest.ci;
+  const double streaming = bytes / k_far_bytes, multiplying = passes * step;
+  const bool spread = blocks == 1 && passes > 1 && slab_bytes <= machine.l1_bytes / 2;
+  const double one =
+      spread ? std::max(multiplying, streaming) + 0.15 * std::min(multiplying, streaming)
+             : far + (passes - 1) * again;
+  const double all_blocks = one + (blocks - 1) * (resident ? near + (passes - 1) * again : one);
   // A place's transformed inputs come from afar once a block of channels, or for each register tile
   // where they do not stay near.
   const double slab_lines = static_cast<double>(tile.tiles * nest.ci) / 16;
-  const bool slab_stays = tile.tiles * nest.ci * 4 <= machine.l1_bytes;
+  const bool slab_stays = slab_bytes <= machine.l1_bytes;
   const double slab_loads = slab_stays ? static_cast<double>(blocks_of_channels) : channel_tiles;
   const double products =
-      places * (channel_tiles * (channels * (first + blocks * (passes - 1) * again) +
-                                 blocks * passes * 2 * sums) +
+      places * (channel_tiles * (channels * all_blocks + blocks * passes * 2 * sums) +
                 blocks * slab_loads * slab_lines * k_line);
   const int64_t product_bytes = 4 * nest.y * tile.tiles * padded_channels(tile);
   const double place_cycles =
