@@ -120,7 +120,7 @@ class KernelEngine : public ConvEngine<float> {
   struct Ready {
     ConvCall call;
     LoadedKernel kernel;
-    std::string name;
+    std::string packing;  // names how weights lie for it
   };
   Result<std::shared_ptr<const Ready>> ready(const Conv& conv, const Shape& x, bool backward);
   Result<Array<float>> run(const Ready& ready, const Array<float>& source,

@@ -214,8 +214,10 @@ Result<std::shared_ptr<const KernelEngine::Ready>> KernelEngine::ready(const Con
   ConvCall call = backward ? backward_call(conv, x, target_) : forward_call(conv, x, target_);
   TRY(const KernelSpec complete, completed(call.spec));
   TRY(LoadedKernel kernel, LoadedKernel::load(cache_, complete));
+  // One kernel may serve a conv both ways, with its weights and with these mirrored.
+  const std::string packing = backward ? "mirrored " : "";
   auto ready = std::make_shared<const Ready>(
-      Ready{std::move(call), std::move(kernel), kernel_name(complete)});
+      Ready{std::move(call), std::move(kernel), packing + kernel_name(complete)});
   const std::lock_guard lock(mutex_);
   return ready_.try_emplace(std::move(key), std::move(ready)).first->second;
 }
@@ -234,7 +236,7 @@ Result<Array<float>> KernelEngine::run(const Ready& ready, const Array<float>& s
     }
     return constants;
   };
-  const auto constants = weights.packed ? weights.packed->get(ready.name, pack)
+  const auto constants = weights.packed ? weights.packed->get(ready.packing, pack)
                                         : std::make_shared<const PackedWeights::Constants>(pack());
   std::vector<const float*> packed;
   for (const auto& constant : *constants) packed.push_back(constant.data());

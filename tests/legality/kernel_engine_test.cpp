@@ -40,6 +40,7 @@ double largest_difference(const Array& a, const Array& b) {
 TEST_F(KernelEngineTest, ConvsAgreeWithPlainLoops) {
   const Case cases[] = {
       {"3x3", 8, 16, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 1},
+      {"3x3, as many channels out as in", 8, 8, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, 1},
       {"3x3 stride 2", 8, 16, {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, 1},
       {"1x1 stride 2", 8, 16, {1, 1}, {2, 2}, {1, 1}, {0, 0, 0, 0}, 1},
       {"1x1", 8, 4, {1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}, 1},
@@ -64,8 +65,11 @@ TEST_F(KernelEngineTest, ConvsAgreeWithPlainLoops) {
     const auto fill = [&](auto& data) {
       for (float& v : data) v = static_cast<float>(random.normal(draw++));
     };
-    Weights<float> weights(element_count(conv.weight->shape));
-    fill(weights);
+    Weights<float> values(element_count(conv.weight->shape));
+    fill(values);
+    // What the forward pass has packed is there when the backward pass asks.
+    const LayerWeights<float> weights(std::make_shared<const Weights<float>>(std::move(values)),
+                                      std::make_shared<PackedWeights>());
     Array<float> x({3, c.ci, 7, 9});
     fill(x.data);
     const auto expected = plain.forward(conv, x, weights);
