@@ -146,7 +146,9 @@ def parse_options():
     parser.add_argument("--rate", type=float, default=0.1, help="learning rate of the original")
     parser.add_argument("--tune-rate", type=float, default=0.02, help="of the fine-tunes")
     parser.add_argument("--batch", type=int, default=50)
-    parser.add_argument("--speedups", type=float, nargs="+", default=[2, 3, 4])
+    parser.add_argument("--speedups", type=float, nargs="*", default=[2, 3, 4], help="none: no plans are chosen")
+    parser.add_argument("--plans", type=pathlib.Path, nargs="+", default=[], metavar="PLAN.json",
+                        help="plans for another width of the network, whose rewrites are taken slot by slot")
     parser.add_argument("--variants", type=int, default=0, help="random plans of any speed, for the rank correlations")
     parser.add_argument("--seeds", type=int, default=3, help="fine-tunes of each plan")
     parser.add_argument("--variant-seeds", type=int, default=1, help="fine-tunes of each of the variants")

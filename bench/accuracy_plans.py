@@ -92,10 +92,20 @@ def depthwise_plan(model, folder):
                       {conv: "depthwise" for conv, steps in slots(model) if "depthwise" in steps})
 
 
+def given_plan(file, model, folder):
+    """The same rewrites, slot by slot, as a plan for another network has."""
+    layers, possible = json.loads(file.read_text())["layers"], dict(slots(model))
+    rewrites = {layer["conv"]: layer["rewrite"] for layer in layers if layer.get("rewrite")}
+    for conv, steps in rewrites.items():
+        if steps not in possible.get(conv, []):
+            raise RuntimeError(f"{file}: conv {conv} cannot become '{steps}' at this width")
+    return write_plan(folder / f"{file.stem}.try.json", rewrites)
+
+
 def wanted_plans(options):
-    """(name, choice, speed-up or number) of every plan."""
+    """(name, choice, speed-up, number or file) of every plan."""
     names = [(f"{choice}_{speedup:g}x", choice, speedup) for speedup in options.speedups for choice in CHOICES[:-1]]
-    return [*names, ("depthwise", "depthwise", None),
+    return [*names, ("depthwise", "depthwise", None), *((f"given_{p.stem}", "given", p) for p in options.plans),
             *((f"variant_{i}", "variant", i) for i in range(options.variants))]
 
 
@@ -114,6 +124,8 @@ def choose_plans(model, files, folder, options, say):
                     found = random_plan(argument, model, original, folder, options)
                 elif choice == "variant":
                     found = random_variant(argument, model, folder, options)
+                elif choice == "given":
+                    found = given_plan(argument, model, folder)
                 else:
                     found = depthwise_plan(model, folder)
             except RuntimeError as problem:

@@ -140,7 +140,7 @@ def limits(options, plans, missing, original_accuracy):
 
 
 def plot(plans):
-    names = ["original", *CHOICES, "variant"]
+    names = ["original", *CHOICES, "given", "variant"]
     points = [(p["speedup"] or 1.0, 100 * p["accuracy"], 100 * p["interval"][0], 100 * p["interval"][1], p["choice"])
               for p in plans]
     used = [n for n in names if any(point[4] == n for point in points)]
@@ -151,7 +151,7 @@ def plot(plans):
 def write_report(plans, missing, original_accuracy, options):
     found = correlations([plans])
     settings = {key: value if isinstance(value, (int, float, list, bool)) else str(value)
-                for key, value in vars(options).items() if key not in ("folder", "out", "others", "name")}
+                for key, value in vars(options).items() if key not in ("folder", "out", "others", "name", "plans")}
     others = [json.loads(path.read_text()) for path in options.others]
     together = correlations([plans, *(other["plans"] for other in others)]) if others else {}
     report = {"format": "emulsion-bench-accuracy-1", "cpu": cpu_name(), "options": settings,
