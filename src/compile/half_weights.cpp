@@ -4,6 +4,7 @@
 #include <map>
 
 #include "lower/algorithm.h"
+#include "lower/conv_costs.h"
 #include "lower/conv_templates.h"
 #include "lower/lower.h"
 #include "lower/machine.h"

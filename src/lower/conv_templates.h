@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lower/algorithm.h"
+#include "lower/conv_tile.h"
 #include "lower/machine.h"
 #include "nest/nest.h"
 
@@ -13,33 +14,6 @@ namespace emulsion {
 // Adds a schedule that is not there.
 void add_schedule(std::vector<CostedSchedule>& schedules, double cycles, const std::string& steps);
 std::vector<std::string> steps_of(const std::vector<CostedSchedule>& schedules);
-
-// Which loop lies where around a tile. What is inside is read again for each iteration of what is
-// outside.
-enum class TileOrder {
-  channels_rows_pixels,  // co y x: the weights of a tile of channels are read once from afar
-  rows_channels_pixels,  // y co x: a row of inputs is used for all channels
-  rows_pixels_channels,  // y x co: a tile's inputs are used for all channels
-  rows_groups_pixels,    // y g x: the cache lines of a row of inputs are used for all groups
-  // co, then ci ky kx (or ci ky, where taps are within) outside y x: a part of the weights is read
-  // once for all pixels, whose sums wait in the first level cache
-  channels_weights_pixels,
-};
-
-// The integers of a conv's template: sums of `vectors` vectors of channels by y by x pixels stay in
-// registers.
-struct ConvTile {
-  int lanes = 1;      // channels in a vector
-  int vectors = 1;    // of channels
-  int y = 1, x = 1;   // pixels
-  int unroll_ci = 1;  // input channels a step
-  int unroll_kx = 1;  // 1, or all of kx
-  int ci_block = 0;   // input channels between which all taps (and pixels) are visited; 0: all
-  TileOrder order = TileOrder::channels_rows_pixels;
-  // All taps of a row at each input channel, so that neighbouring pixels' inputs are loaded once.
-  bool taps_within = false;
-  bool parallel = true;  // where there is work for threads
-};
 
 // The steps of a tile on a conv's unscheduled nest.
 std::string conv_steps(const Nest& nest, const ConvTile& tile);
@@ -80,16 +54,6 @@ std::string winograd_steps(const Nest& products, const WinogradTile& tile);
 std::vector<CostedSchedule> winograd_schedules(const Nest& products, int64_t columns,
                                                const Machine& machine, int threads);
 
-// The narrowest vector that holds all channels, or the widest there is.
-int lanes_for(int64_t channels, int vector);
-// Bytes a cycle of weights from beyond the second level cache.
-inline constexpr double k_far_bytes = 6.5;
-// Cycles of a step that streams so many bytes of weights from there. Loads that miss the first
-// level cache share its few outstanding misses with the stream; so if the step's other loads do,
-// because its weights are read again and again, streaming overlaps with nothing.
-double streamed_step(double cycles, double bytes, bool again);
-// Cycles that converting so many vectors of stored weights takes from the multiplications.
-double conversion_cycles(int vectors, const Machine& machine);
 // Below this many multiply-adds a kernel is over before other threads have started.
 inline constexpr int64_t k_parallel_multiplies = 1 << 20;
 

@@ -4,6 +4,7 @@
 
 #include "lower/algorithm.h"
 #include "lower/conv_chain.h"
+#include "lower/conv_costs.h"
 #include "lower/conv_templates.h"
 #include "lower/target.h"
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "lower/conv_costs.h"
 #include "lower/conv_templates.h"
 
 namespace emulsion {

@@ -34,8 +34,8 @@ TEST(PaddingTaps, BehindTheImageCountWhereTheyAreReached) {
   // The last tap of the last of seven outputs is the image's last row: only the first one is
   // padding.
   EXPECT_DOUBLE_EQ(kept_taps(nest_of(14, 3, 2, {1, 1, 1, 1}), {1, 7, 3}).rows, 20.0 / 21);
-  // Padding of two behind the image and none before it, taps two apart: rows 5 and 6 are padding.
-  EXPECT_DOUBLE_EQ(kept_taps(nest_of(5, 3, 1, {0, 0, 2, 2}, 2), {1, 3, 3}).rows, 7.0 / 9);
+  // Taps two apart on five pixels padded by two: the first of outputs 0 and 1, the last of 3 and 4.
+  EXPECT_DOUBLE_EQ(kept_taps(nest_of(5, 3, 1, {2, 2, 2, 2}, 2), {1, 5, 3}).rows, 11.0 / 15);
 }
 
 TEST(PaddingTaps, StayWhereTheyAreFew) {

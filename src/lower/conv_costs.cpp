@@ -1,0 +1,171 @@
+#include "lower/conv_costs.h"
+
+#include <algorithm>
+#include <map>
+
+#include "lower/padding_taps.h"
+
+namespace emulsion {
+
+namespace {
+
+// Two tiles' weights, in bytes, stay in the second level cache together.
+constexpr double k_most_streamed_tile = 512 << 10;
+// Bytes a cycle of weights from the second level cache, and from beyond it.
+constexpr double k_near = 24;
+
+// Winograd's costs count in this many of the cycles that are measured here.
+constexpr double k_unit = 0.86;
+// Fewer sums leave units waiting for results.
+constexpr double k_least_sums = 10;
+// Loads never quite reach two a cycle.
+constexpr double k_loads = 1.8;
+
+// Cycles of a step: every sum of the tile is advanced by one FMA, on a core with two FMAs and two
+// loads a cycle.
+double step_cycles(const ConvTile& tile, const Machine& machine, bool near) {
+  // Measured: each load delays multiplications a little, and so do weights that come from the
+  // second level cache.
+  constexpr double k_delay = 0.17, k_delay_byte = 0.0095;
+  const double sums = tile.vectors * tile.y * tile.x;
+  const double loads = tile.vectors + tile.y * tile.x;
+  const double bytes = near ? 0 : 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
+  return k_unit * (std::max(std::max(sums, k_least_sums) / 2, loads / k_loads) + k_delay * loads +
+                   k_delay_byte * bytes) +
+         conversion_cycles(tile.vectors, machine);
+}
+
+// The same where the taps of a row share what they load, in the mean of these taps.
+double shared_step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+  // Measured: an iteration costs a quarter of a cycle a load beyond the first few, and a little
+  // more where one input channel of few sums is all of it. So 16 sums reach 85 to 92 % of two FMAs
+  // a cycle, where the other kind stays below 84 %.
+  constexpr double k_enough_sums = 16, k_load = 0.25, k_free_loads = 5.6, k_iteration = 0.8;
+  const auto taps = static_cast<double>(nest.kx);
+  const double sums = tile.vectors * tile.y * tile.x;
+  const double loads =
+      taps * tile.vectors + static_cast<double>(tile.y * columns_of(nest, tile).read);
+  const double busy = std::max(taps * std::max(sums, k_least_sums) / 2, loads / k_loads);
+  const double loop = k_load * std::max(0.0, loads - k_free_loads) +
+                      (tile.unroll_ci == 1 && sums < k_enough_sums ? k_iteration : 0);
+  return k_unit * (busy + loop) / taps + conversion_cycles(tile.vectors, machine);
+}
+
+// The part of a tile's steps that does not only read padding.
+double kept_part(const Nest& nest, const ConvTile& tile) {
+  const KeptTaps kept = kept_taps(nest, {tile.y, tile.x, tile.unroll_kx});
+  return kept.rows * kept.columns;
+}
+
+double pixel_passes(const Nest& nest, const ConvTile& tile) {
+  return static_cast<double>(nest.n * tiles(nest.y, tile.y) * tiles(nest.x, tile.x));
+}
+
+// Expected cycles of one tile of channels, whose weights are read anew for each pixel tile. A step
+// is one input channel at one tap.
+double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+  const double bytes = 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
+  const auto steps = static_cast<double>(nest.ci * nest.ky * nest.kx);
+  const double tile_weights = steps * bytes;
+  const bool all_again = tile.order == TileOrder::rows_pixels_channels;
+  const double again_weights =
+      all_again ? static_cast<double>(weight_bytes(nest, machine)) : tile_weights;
+  double again = tile.taps_within ? shared_step_cycles(nest, tile, machine)
+                                  : step_cycles(tile, machine, again_weights <= machine.l1_bytes);
+  if (tile_weights > static_cast<double>(machine.l1_bytes)) again = std::max(again, bytes / k_near);
+  // Channels outside pixels read the inputs again for each tile of channels.
+  if (nest.ky * nest.kx == 1 && tile.order == TileOrder::channels_rows_pixels &&
+      input_bytes(nest) > machine.l1_bytes)
+    again += 2.0 * tile.y * tile.x / k_near;
+  const double passes = pixel_passes(nest, tile);
+  double first = again;
+  // Measured: a stream of the next tile's weights, spread over all readings of this one, costs less
+  // the fewer loads there are beside it.
+  double stream = bytes;
+  if (passes > 1 && tile.vectors > 1 && tile_weights <= k_most_streamed_tile) {
+    if (nest.ky * nest.kx == 1)
+      stream /= 4;
+    else if (tile.taps_within && nest.stride[1] == 1)
+      stream /= 2;
+  }
+  if (nest.groups * weight_bytes(nest, machine) > machine.l2_bytes / 2)
+    first = streamed_step(again, stream, passes > 1);
+  // Each tile starts and ends with its sums in memory.
+  const double sums = tile.vectors * tile.y * tile.x;
+  return steps * (first + (passes - 1) * again) * kept_part(nest, tile) + passes * 2 * sums;
+}
+
+}  // namespace
+
+int64_t tiles(int64_t extent, int64_t tile) {
+  return (extent + tile - 1) / tile;
+}
+
+int64_t weight_bytes(const Nest& nest, const Machine& machine) {
+  return machine.weight_bytes * nest.co * nest.ci * nest.ky * nest.kx;
+}
+
+int64_t input_bytes(const Nest& nest) {
+  return 4 * nest.n * nest.groups * nest.ci * nest.y * nest.stride[0] * nest.x * nest.stride[1];
+}
+
+Columns columns_of(const Nest& nest, const ConvTile& tile) {
+  std::map<int64_t, int> taps;
+  for (int x = 0; x < tile.x; ++x)
+    for (int kx = 0; kx < nest.kx; ++kx) ++taps[x * nest.stride[1] + kx * nest.dilation[1]];
+  Columns columns;
+  for (const auto& [column, count] : taps) {
+    ++columns.read;
+    if (count > 1) ++columns.shared;
+  }
+  return columns;
+}
+
+double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+  constexpr double k_mixed = 1.03;  // measured: of tiles of two kinds
+  const int64_t vectors = tiles(nest.co, tile.lanes), whole = vectors / tile.vectors;
+  ConvTile last = tile;
+  last.vectors = static_cast<int>(vectors % tile.vectors);
+  double cycles = static_cast<double>(whole) * channel_tile_cycles(nest, tile, machine);
+  if (last.vectors > 0) cycles = k_mixed * (cycles + channel_tile_cycles(nest, last, machine));
+  // Measured: where the first tile of channels fetches inputs from afar and the others find them
+  // near, that one waits for them.
+  if (nest.ky * nest.kx == 1 && input_bytes(nest) > machine.l2_bytes && vectors > tile.vectors)
+    cycles += k_unit * 4 * static_cast<double>(nest.n * nest.y * nest.x * nest.ci) / k_far_bytes;
+  return static_cast<double>(nest.groups) * cycles;
+}
+
+double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+  // Measured: what taking the weights in parts costs, and parts that overflow the first level
+  // cache.
+  const double parts = tile.taps_within ? 1.02 : 1.1, overflow = tile.taps_within ? 1.02 : 1.1;
+  // Streams are slower beside inputs that stay in registers.
+  const double far_bytes = tile.taps_within ? 0.7 * k_far_bytes : k_far_bytes;
+  const double passes = pixel_passes(nest, tile);
+  const auto channel_tiles =
+      static_cast<double>(tiles(nest.co, int64_t{tile.lanes} * tile.vectors));
+  const int64_t tile_bytes = int64_t{machine.weight_bytes} * tile.vectors * tile.lanes;
+  const int64_t taps = tile.taps_within ? nest.kx : 1;  // of a part
+  double again = tile.taps_within ? shared_step_cycles(nest, tile, machine)
+                                  : step_cycles(tile, machine, false);
+  if (tile_bytes * tile.ci_block * taps > machine.l1_bytes) again *= overflow;
+  const double sums = tile.vectors * tile.y * tile.x;
+  const bool near = nest.n * nest.y * nest.x * tile_bytes <= machine.l1_bytes / 2;
+  const double around = (near ? 2.5 : 16) * sums / static_cast<double>(tile.ci_block * taps);
+  const auto steps = static_cast<double>(nest.groups * nest.ci * nest.ky * nest.kx);
+  return steps * channel_tiles *
+         std::max(parts * passes * (kept_part(nest, tile) * again + around),
+                  static_cast<double>(tile_bytes) / far_bytes);
+}
+
+double conversion_cycles(int vectors, const Machine& machine) {
+  return machine.weight_bytes < 4 ? 0.5 * vectors : 0;
+}
+
+double streamed_step(double cycles, double bytes, bool again) {
+  const double streaming = bytes / k_far_bytes;
+  return again ? cycles + streaming
+               : std::max(cycles, streaming) + 0.3 * std::min(cycles, streaming);
+}
+
+}  // namespace emulsion

@@ -1,0 +1,40 @@
+// Cycles that convs are expected to take by the templates of conv_templates.h, on a core with two
+// FMAs and two loads a cycle. The constants are measured. No Halide.
+#pragma once
+
+#include "lower/conv_tile.h"
+#include "lower/machine.h"
+#include "nest/nest.h"
+
+namespace emulsion {
+
+// Tiles that cover an extent.
+int64_t tiles(int64_t extent, int64_t tile);
+// Of a group, and of all of a conv's input.
+int64_t weight_bytes(const Nest& nest, const Machine& machine);
+int64_t input_bytes(const Nest& nest);
+
+// Input columns that a tile's pixels read in a row, at all taps of it.
+struct Columns {
+  int64_t read = 0;
+  int64_t shared = 0;  // by several taps
+};
+Columns columns_of(const Nest& nest, const ConvTile& tile);
+
+// Of a schedule that reads a tile's weights anew for each pixel tile. The last tile of channels may
+// have fewer vectors.
+double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine);
+// Of one that reads a part of the weights once for all pixels: fetching the next part overlaps with
+// all of that.
+double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine);
+
+// Bytes a cycle of weights from beyond the second level cache.
+inline constexpr double k_far_bytes = 6.5;
+// Cycles of a step that streams so many bytes of weights from there. Loads that miss the first
+// level cache share its few outstanding misses with the stream; so if the step's other loads do,
+// because its weights are read again and again, streaming overlaps with nothing.
+double streamed_step(double cycles, double bytes, bool again);
+// Cycles that converting so many vectors of stored weights takes from the multiplications.
+double conversion_cycles(int vectors, const Machine& machine);
+
+}  // namespace emulsion
