@@ -11,6 +11,7 @@
 #include <set>
 
 #include "autoschedule/recognise.h"
+#include "base/divide.h"
 #include "lower/conv_funcs.h"
 #include "lower/conv_templates.h"
 #include "lower/lower.h"
@@ -289,7 +290,7 @@ class Joint {
   // A tile must not read beyond the weights' last block.
   static Status check_blocks(const RecognisedConv& conv, const ConvSchedule& schedule) {
     if (conv.channel_block == 0) return ok();
-    const auto whole = [&](int64_t tile) { return (conv.nest.co + tile - 1) / tile * tile; };
+    const auto whole = [&](int64_t tile) { return round_up(conv.nest.co, tile); };
     const int64_t tile = schedule.tile("co");
     if (whole(tile) <= whole(conv.channel_block)) return ok();
     return error("tiles of {} channels do not fit weights in blocks of {}", tile,

@@ -18,8 +18,8 @@ import sys
 
 import numpy as np
 
-from accuracy_plans import choose_plans, plan_worker, slots, write_plan
-from workers import ROOT, emulsion, ratio, take_turns
+from accuracy_plans import CHOICES, choose_plans, peer_worker, plan_worker, slots, write_plan
+from workers import F32_PEERS, ROOT, emulsion, ratio, take_turns
 
 
 def say(text):
@@ -53,7 +53,8 @@ def fine_tune(modules, files, folder, options):
             result = results / f"{name}_{seed}.json"
             if not result.exists():
                 jobs.append({"plan": name, "module": module, "files": files, "epochs": options.tune_epochs,
-                             "rate": options.tune_rate, "batch": options.batch, "seed": seed, "result": result,
+                             "rate": options.tune_rate, "batch": options.batch, "bfloat16": options.bfloat16,
+                             "seed": seed, "result": result,
                              "threads": max(1, options.threads // options.jobs)})
     processes = 1 if torch.cuda.is_available() else options.jobs
     context = multiprocessing.get_context("spawn")
@@ -69,15 +70,16 @@ def fine_tune(modules, files, folder, options):
 
 
 def time_plans(model, plans, folder, options):
-    """{name: times} of all compiled plans in turns, once."""
+    """{name: times} of all compiled plans, and of other engines with the original, in turns, once."""
     result = folder / "times.json"
     known = json.loads(result.read_text()) if result.exists() else {}
-    if set(known) == set(plans):
+    if set(known) == {*plans, *options.peers}:
         return known
     workers = []
     for name, plan in plans.items():
         say(f"compiling {name}")
         workers.append(plan_worker(name, model, plan, folder))
+    workers += [peer_worker(peer, model, folder) for peer in options.peers]
     take_turns(workers, options.rounds, 0.1, "timing plans")
     times = {w.name: w.record() for w in workers}
     result.write_text(json.dumps(times))
@@ -115,11 +117,12 @@ def predict(model, plans, modules, files, folder, options):
     return scores
 
 
-def summary(model, plans, modules, tuned, times, scores):
+def summary(model, plans, modules, tuned, times, scores, options):
     """One record a plan."""
     from accuracy_report import seed_interval
 
     records = []
+    best = min(options.peers, key=lambda p: times[p]["min_ms"], default=None)
     for name, plan in plans.items():
         layers = json.loads(plan.read_text())["layers"]
         accuracies = [r["accuracy"] for r in tuned[name]]
@@ -130,6 +133,7 @@ def summary(model, plans, modules, tuned, times, scores):
             "multiplies": inspected["multiplies"], "weights": inspected["weights"],
             "ms": times[name]["min_ms"], "median_ms": times[name]["median_ms"],
             "speedup": 1.0 if name == "original" else ratio(times["original"], times[name]),
+            "best_engine": best, "over_best_engine": ratio(times[best], times[name]) if best else None,
             "accuracies": accuracies, "accuracy": float(np.mean(accuracies)), "interval": seed_interval(accuracies),
             "accuracy_before": tuned[name][0]["accuracy_before"], **scores[name]})
     return records
@@ -147,6 +151,9 @@ def parse_options():
     parser.add_argument("--tune-rate", type=float, default=0.02, help="of the fine-tunes")
     parser.add_argument("--batch", type=int, default=50)
     parser.add_argument("--speedups", type=float, nargs="*", default=[2, 3, 4], help="none: no plans are chosen")
+    parser.add_argument("--choices", nargs="*", choices=CHOICES, default=CHOICES, help="how plans are chosen")
+    parser.add_argument("--peers", nargs="*", choices=F32_PEERS, default=[],
+                        help="engines that run the original beside the plans")
     parser.add_argument("--plans", type=pathlib.Path, nargs="+", default=[], metavar="PLAN.json",
                         help="plans for another width of the network, whose rewrites are taken slot by slot")
     parser.add_argument("--variants", type=int, default=0, help="random plans of any speed, for the rank correlations")
@@ -161,6 +168,8 @@ def parse_options():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="fine-tunes at once, without a GPU")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of training, together")
+    parser.add_argument("--bfloat16", action="store_true",
+                        help="train in mixed precision: faster where there are units for it")
     parser.add_argument("--quick", action="store_true", help="a small network, few images and plans: minutes")
     parser.add_argument("--folder", type=pathlib.Path, help="where it goes on; default: build/accuracy, or -quick")
     parser.add_argument("--out", type=pathlib.Path, help="where results go; default bench/results, or the folder")
@@ -178,7 +187,7 @@ def parse_options():
 def check_folder(options):
     """What is in the folder belongs to these options."""
     shaping = ("width", "blocks", "images", "noise", "epochs", "tune_epochs", "rate", "tune_rate", "batch", "configs",
-               "seed")
+               "seed", "bfloat16")
     identity = {key: getattr(options, key) for key in shaping}
     path = options.folder / "options.json"
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -207,7 +216,8 @@ def main():
     times = time_plans(model, plans, folder, options)
     tuned = fine_tune(modules, files, folder, options)
     scores = predict(model, plans, modules, files, folder, options)
-    print(write_report(summary(model, plans, modules, tuned, times, scores), missing, original_accuracy, options))
+    records = summary(model, plans, modules, tuned, times, scores, options)
+    print(write_report(records, missing, original_accuracy, options))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 import random
 import shutil
 
-from workers import Worker, emulsion, our_command, take_turns, write_input
+from workers import Worker, emulsion, our_command, peer_command, take_turns, write_input
 
 # What explore is asked for, by the name of the choice.
 EXPLORED = {
@@ -50,6 +50,13 @@ def plan_worker(name, model, plan, folder):
     output = folder / f"{identifier}.output"
     core = sorted(os.sched_getaffinity(0))[:1]
     return Worker(name, [*command, 1, write_input(model, folder / "input.raw"), output], core, output)
+
+
+def peer_worker(peer, model, folder):
+    """A process with another engine that runs the original, on the same core."""
+    output = folder / f"peer_{peer}.output"
+    core = sorted(os.sched_getaffinity(0))[:1]
+    return Worker(peer, [*peer_command(peer, model), 1, write_input(model, folder / "input.raw"), output], core, output)
 
 
 def measured_speedup(model, plan, original_plan, folder, rounds=12):
@@ -104,8 +111,11 @@ def given_plan(file, model, folder):
 
 def wanted_plans(options):
     """(name, choice, speed-up, number or file) of every plan."""
-    names = [(f"{choice}_{speedup:g}x", choice, speedup) for speedup in options.speedups for choice in CHOICES[:-1]]
-    return [*names, ("depthwise", "depthwise", None), *((f"given_{p.stem}", "given", p) for p in options.plans),
+    names = [(f"{choice}_{speedup:g}x", choice, speedup) for speedup in options.speedups
+             for choice in options.choices if choice != "depthwise"]
+    if "depthwise" in options.choices:
+        names.append(("depthwise", "depthwise", None))
+    return [*names, *((f"given_{p.stem}", "given", p) for p in options.plans),
             *((f"variant_{i}", "variant", i) for i in range(options.variants))]
 
 

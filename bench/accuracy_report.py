@@ -90,18 +90,28 @@ def seed_interval(values):
 
 
 def plan_table(plans):
-    lines = ["| plan | rewritten slots | multiplies | ms | speed-up | accuracy before tuning | accuracy, % (95 %) | lost, points "
-             "| inherit | Fisher, log | zero-shot loss |", "|---|---|---|---|---|---|---|---|---|---|---|"]
     base = next(p for p in plans if p["name"] == "original")
-    for p in plans:
-        low, high = p["interval"]
-        speedup = f"{p['speedup']:.2f}" if p["speedup"] else "tie"
-        lines.append(
-            f"| {p['name']} | {len(p['rewrites'])} | {p['multiplies'] / base['multiplies']:.3f} | {p['ms']:.3f} | {speedup} | "
-            f"{100 * p['accuracy_before']:.1f} | {100 * p['accuracy']:.2f} ({100 * low:.2f} to {100 * high:.2f}) | "
-            f"{100 * (base['accuracy'] - p['accuracy']):.2f} | {p['inherit']:.4f} | {p['fisher']:.2f} | "
-            f"{p['zero_shot_loss']:.3f} |")
-    return "\n".join(lines)
+    engine = base["best_engine"]
+    show = lambda v: f"{v:.2f}" if v else "tie"
+    columns = {
+        "plan": lambda p: p["name"],
+        "rewritten slots": lambda p: str(len(p["rewrites"])),
+        "multiplies": lambda p: f"{p['multiplies'] / base['multiplies']:.3f}",
+        "ms": lambda p: f"{p['ms']:.3f}",
+        "speed-up": lambda p: show(p["speedup"]),
+        f"faster than {engine}'s original": lambda p: show(p["over_best_engine"]),
+        "accuracy before tuning": lambda p: f"{100 * p['accuracy_before']:.1f}",
+        "accuracy, % (95 %)": lambda p: "{:.2f} ({:.2f} to {:.2f})".format(
+            *(100 * v for v in (p["accuracy"], *p["interval"]))),
+        "lost, points": lambda p: f"{100 * (base['accuracy'] - p['accuracy']):.2f}",
+        "inherit": lambda p: f"{p['inherit']:.4f}",
+        "Fisher, log": lambda p: f"{p['fisher']:.2f}",
+        "zero-shot loss": lambda p: f"{p['zero_shot_loss']:.3f}",
+    }
+    if not engine:
+        del columns[f"faster than {engine}'s original"]
+    rows = [list(columns), ["---"] * len(columns), *([cell(p) for cell in columns.values()] for p in plans)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def correlation_table(found):
@@ -134,7 +144,7 @@ def limits(options, plans, missing, original_accuracy):
              f"error of {spread:.1f} points.",
              f"Rank correlations are over {counted} distinct plans, some of them chosen by the very predictor that is "
              "correlated, and their intervals are wide; --variants N adds plans that are chosen at random.",
-             "Times and speed-ups are those of this narrow network; at full width they are others."]
+             f"Times and speed-ups are those of width {options.width}; at another they are others."]
     lines += [f"Missing: {name}: {why}." for name, why in missing.items()]
     return "\n".join(f"- {line}" for line in lines)
 
@@ -158,8 +168,10 @@ def write_report(plans, missing, original_accuracy, options):
               "original_accuracy": original_accuracy, "plans": plans, "missing": missing, "correlations": found,
               "correlations_with_others": together}
     text = (f"Plans chosen in several ways, fine-tuned from inherited weights for {options.tune_epochs} epoch(s) after "
-            f"{options.epochs} of the original, which reached {100 * original_accuracy:.2f} % and is tuned on alike. Mean of {options.seeds} seeds. Times: one thread of {cpu_name()}, all plans in turns; multiplies as a "
-            f"part of the original's.\n\n{plan_table(plans)}\n\n{correlation_table(found)}\n\n"
+            f"{options.epochs} of the original, which reached {100 * original_accuracy:.2f} % and is tuned on "
+            f"alike{' (in bfloat16)' if options.bfloat16 else ''}. Mean of {options.seeds} seeds. Times: one thread of "
+            f"{cpu_name()}, all plans {'and the original in other engines ' if options.peers else ''}in turns; multiplies "
+            f"as a part of the original's.\n\n{plan_table(plans)}\n\n{correlation_table(found)}\n\n"
             f"{together_text(together, others)}Limits:\n\n{limits(options, plans, missing, original_accuracy)}\n")
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / f"{options.name}.json").write_text(json.dumps(report, indent=1) + "\n")

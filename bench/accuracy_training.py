@@ -79,7 +79,8 @@ def train_original(folder, files, options, say):
         torch.manual_seed(options.seed)
         net = ResNet(options.blocks, options.width).to(device())
         finetune(net, array_loader(*arrays(files["train"]), options.batch, options.seed), options.epochs, options.rate,
-                 each_epoch=lambda e, loss: say(f"original: epoch {e + 1} of {options.epochs}, loss {loss:.4f}"))
+                 each_epoch=lambda e, loss: say(f"original: epoch {e + 1} of {options.epochs}, loss {loss:.4f}"),
+                 bfloat16=options.bfloat16)
         score = accuracy(net, *arrays(files["test"]))
         interface = types.SimpleNamespace(INPUTS={"image": (1, 3, SIZE, SIZE)}, OUTPUTS={"scores": (1, CLASSES)})
         export_onnx(interface, net, folder / "original.onnx")
@@ -88,14 +89,15 @@ def train_original(folder, files, options, say):
 
 
 def tune(job):
-    """One fine-tune, in a process of its own: job has module, files, epochs, rate, batch, seed, threads, result."""
+    """One fine-tune, in a process of its own: job has module, files, epochs, rate, batch,
+    bfloat16, seed, threads, result."""
     torch.set_num_threads(job["threads"])
     torch.manual_seed(job["seed"])
     net = load_module(job["module"]).load().to(device())
     test = arrays(job["files"]["test"])
     before = accuracy(net, *test)
     loader = array_loader(*arrays(job["files"]["train"]), job["batch"], job["seed"])
-    finetune(net, loader, job["epochs"], job["rate"])
+    finetune(net, loader, job["epochs"], job["rate"], bfloat16=job["bfloat16"])
     record = {"plan": job["plan"], "seed": job["seed"], "accuracy_before": before, "accuracy": accuracy(net, *test)}
     path = pathlib.Path(job["result"])
     partial = path.with_suffix(".partial")

@@ -17,10 +17,11 @@ import sys
 
 from machine import cpu_features, cpu_name, has_bf16, two_core_speedup
 from svg_chart import bars
-from workers import ROOT, Worker, difference, emulsion, our_command, ratio, take_turns, write_input
+from workers import (F32_PEERS, ROOT, Worker, difference, emulsion, our_command, peer_command, ratio, take_turns,
+                     write_input)
 
 NETWORKS = ["resnet34-cifar10", "resnext29-cifar10", "densenet161-cifar10", "resnet18", "resnet50", "mobilenetv2"]
-PEERS = ["onnxruntime", "openvino-f32", "ncnn", "mnn", "openvino-bf16"]
+PEERS = [*F32_PEERS, "openvino-bf16"]
 # Largest difference from our output that counts as the same function; 16 bits are another one, and reported.
 TOLERANCE = {"openvino-bf16": 0.2}
 PLAN = "plan "  # begins the names of rewritten networks among the engines
@@ -77,7 +78,7 @@ def start_workers(network, threads, cores, options):
     ours = our_command(model, name, options.folder, ["--budget", options.budget, "--threads", threads])
     commands = {"emulsion": ours}
     for peer in options.peers:
-        commands[peer] = [sys.executable, ROOT / "bench" / "peer_worker.py", peer, model]
+        commands[peer] = peer_command(peer, model)
     for i, plan in enumerate(options.plans):
         commands[PLAN + plan.stem] = our_command(model, f"{name}_plan{i}", options.folder,
                                                  ["--plan", plan, "--threads", threads])

@@ -15,6 +15,8 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EMULSION = ROOT / "build" / "bin" / "emulsion"
+# Engines that peer_worker.py runs in float32.
+F32_PEERS = ["onnxruntime", "openvino-f32", "ncnn", "mnn"]
 
 
 class Worker:
@@ -87,6 +89,11 @@ def write_input(model, path):
     shape, _ = input_and_output_shape(model)
     np.random.default_rng(0).standard_normal(shape, dtype=np.float32).tofile(path)
     return path
+
+
+def peer_command(peer, model):
+    """What runs a model in another engine as a worker, but for threads, input and output."""
+    return [sys.executable, ROOT / "bench" / "peer_worker.py", peer, model]
 
 
 def our_command(model, name, folder, arguments=()):

@@ -37,8 +37,11 @@ def array_loader(images, labels, batch, seed):
     return torch.utils.data.DataLoader(data, min(batch, len(data)), shuffle=True, drop_last=True, generator=generator)
 
 
-def finetune(net, loader, epochs, learning_rate=0.02, warm_up=30, weight_decay=5e-4, each_epoch=None):
-    """SGD with Nesterov momentum; the rate rises over warm_up batches, then falls as a cosine to 0."""
+def finetune(net, loader, epochs, learning_rate=0.02, warm_up=30, weight_decay=5e-4, each_epoch=None, bfloat16=False):
+    """SGD with Nesterov momentum; the rate rises over warm_up batches, then falls as a cosine to 0.
+
+    bfloat16: convolutions and matrix products compute in 16 bits, the weights stay float32.
+    """
     device = next(net.parameters()).device
     optimiser = torch.optim.SGD(net.parameters(), lr=learning_rate, momentum=0.9, weight_decay=weight_decay,
                                 nesterov=True)
@@ -52,7 +55,8 @@ def finetune(net, loader, epochs, learning_rate=0.02, warm_up=30, weight_decay=5
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate * rate
             optimiser.zero_grad()
-            loss = F.cross_entropy(net(images.to(device)), labels.to(device))
+            with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                loss = F.cross_entropy(net(images.to(device)), labels.to(device))
             loss.backward()
             optimiser.step()
             total += loss.item()
@@ -102,12 +106,14 @@ def main():
     parser.add_argument("--rate", type=float, default=0.02, help="the largest learning rate")
     parser.add_argument("--batch", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bfloat16", action="store_true", help="mixed precision: faster where there are units for it")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     module = load_module(options.module)
     net = module.load().to("cuda" if torch.cuda.is_available() else "cpu")
     finetune(net, make_loader(options), options.epochs, options.rate,
-             each_epoch=lambda epoch, loss: print(f"epoch {epoch + 1}: loss {loss:.4f}", flush=True))
+             each_epoch=lambda epoch, loss: print(f"epoch {epoch + 1}: loss {loss:.4f}", flush=True),
+             bfloat16=options.bfloat16)
     export_onnx(module, net, options.output)
     print(f"wrote {options.output}")
 

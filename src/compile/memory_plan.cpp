@@ -4,14 +4,12 @@
 #include <limits>
 #include <numeric>
 
+#include "base/divide.h"
+
 namespace emulsion {
 namespace {
 
 constexpr int64_t k_alignment = 16;  // elements: 64 bytes
-
-int64_t align_up(int64_t offset) {
-  return (offset + k_alignment - 1) / k_alignment * k_alignment;
-}
 
 bool has_rim(const TensorDescriptor& d) {
   return d.rim != Pad4{0, 0, 0, 0};
@@ -40,7 +38,7 @@ int64_t place_rimmed(const LaidOutNetwork& laid_out, const std::vector<Lifetime>
       return s.busy_until < lives[value].first && same_geometry(*s.geometry, d);
     });
     if (slot == slots.end()) {
-      const int64_t offset = align_up(end + origin_offset(d));
+      const int64_t offset = round_up(end + origin_offset(d), k_alignment);
       end = offset - origin_offset(d) + storage_elements(d);
       slots.push_back({&d, offset, 0});
       slot = slots.end() - 1;
@@ -48,7 +46,7 @@ int64_t place_rimmed(const LaidOutNetwork& laid_out, const std::vector<Lifetime>
     slot->busy_until = lives[value].last;
     offsets[value] = slot->offset;
   }
-  return align_up(end);
+  return round_up(end, k_alignment);
 }
 
 // Rimless values, largest first, each in the smallest gap that the values alive with it leave
@@ -60,7 +58,9 @@ int64_t place_rimless(const LaidOutNetwork& laid_out, const std::vector<Lifetime
     int64_t begin, end;
     Lifetime life;
   };
-  const auto size = [&](ValueId v) { return align_up(storage_elements(laid_out.descriptors[v])); };
+  const auto size = [&](ValueId v) {
+    return round_up(storage_elements(laid_out.descriptors[v]), k_alignment);
+  };
   std::stable_sort(values.begin(), values.end(),
                    [&](ValueId a, ValueId b) { return size(a) > size(b); });
   std::vector<Block> placed;  // ascending begin

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/divide.h"
 #include "kernels/loaded_kernel.h"
 
 namespace emulsion {
@@ -30,11 +31,10 @@ void for_each_offset(const TensorDescriptor& d, const Visit& visit) {
 
 KernelBuffer::KernelBuffer(const TensorDescriptor& descriptor) : descriptor_(descriptor) {
   // Large buffers in huge pages, as in a compiled network.
-  constexpr size_t k_line = 64, k_huge_page = size_t{2} << 20;
-  const int64_t elements = std::max(storage_elements(descriptor), int64_t{1});
-  const size_t least = elements * sizeof(float),
-               alignment = least < k_huge_page ? k_line : k_huge_page;
-  const size_t bytes = (least + alignment - 1) / alignment * alignment;
+  constexpr int64_t k_line = 64, k_huge_page = int64_t{2} << 20;
+  const int64_t least = std::max(storage_elements(descriptor), int64_t{1}) * 4,
+                alignment = least < k_huge_page ? k_line : k_huge_page;
+  const int64_t bytes = round_up(least, alignment);
   auto* const memory = static_cast<float*>(std::aligned_alloc(alignment, bytes));
   EMULSION_CHECK(memory != nullptr);
 #ifdef MADV_HUGEPAGE
@@ -68,7 +68,7 @@ Tensor KernelBuffer::get() const {
 
 KernelBuffer stored_constant(const PackedConstant& constant) {
   const std::string bytes = stored_bytes(constant);
-  const auto floats = static_cast<int64_t>((bytes.size() + sizeof(float) - 1) / sizeof(float));
+  const auto floats = divide_up(static_cast<int64_t>(bytes.size()), sizeof(float));
   KernelBuffer buffer(row_major({std::max<int64_t>(floats, 1)}));
   std::memcpy(buffer.origin(), bytes.data(), bytes.size());
   return buffer;

@@ -1,5 +1,6 @@
 #include <set>
 
+#include "base/divide.h"
 #include "legality/conv_engine.h"
 #include "lower/algorithm.h"
 
@@ -72,7 +73,7 @@ Conv sum_of(const Conv& conv) {
 
 // The range of i in [0, n) with 0 <= i * step + offset < limit.
 std::pair<int64_t, int64_t> inside(int64_t n, int64_t step, int64_t offset, int64_t limit) {
-  const int64_t begin = offset >= 0 ? 0 : (-offset + step - 1) / step;
+  const int64_t begin = offset >= 0 ? 0 : divide_up(-offset, step);
   const int64_t end = limit - offset <= 0 ? 0 : std::min(n, (limit - offset - 1) / step + 1);
   return {std::min(begin, end), end};
 }

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/divide.h"
 #include "lower/conv_chain.h"
 #include "lower/conv_templates.h"
 
@@ -8,10 +9,6 @@ namespace emulsion {
 namespace {
 
 constexpr size_t k_most_schedules = 12;
-
-int64_t divide_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
 
 // Schedules of a step of a stage, and the cycles of a step.
 std::vector<CostedSchedule> step_schedules(const ChainStage& stage, const Machine& machine) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/divide.h"
 #include "lower/padding_taps.h"
 
 namespace emulsion {
@@ -11,15 +12,8 @@ namespace {
 
 // Two tiles' weights, in bytes, stay in the second level cache together.
 constexpr double k_most_streamed_tile = 512 << 10;
-// Bytes a cycle of weights from the second level cache, and from beyond it.
-constexpr double k_near = 24;
-
 // Winograd's costs count in this many of the cycles that are measured here.
 constexpr double k_unit = 0.86;
-// Fewer sums leave units waiting for results.
-constexpr double k_least_sums = 10;
-// Loads never quite reach two a cycle.
-constexpr double k_loads = 1.8;
 
 // Cycles of a step: every sum of the tile is advanced by one FMA, on a core with two FMAs and two
 // loads a cycle.
@@ -58,7 +52,7 @@ double kept_part(const Nest& nest, const ConvTile& tile) {
 }
 
 double pixel_passes(const Nest& nest, const ConvTile& tile) {
-  return static_cast<double>(nest.n * tiles(nest.y, tile.y) * tiles(nest.x, tile.x));
+  return static_cast<double>(nest.n * divide_up(nest.y, tile.y) * divide_up(nest.x, tile.x));
 }
 
 // Expected cycles of one tile of channels, whose weights are read anew for each pixel tile. A step
@@ -72,11 +66,12 @@ double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine
       all_again ? static_cast<double>(weight_bytes(nest, machine)) : tile_weights;
   double again = tile.taps_within ? shared_step_cycles(nest, tile, machine)
                                   : step_cycles(tile, machine, again_weights <= machine.l1_bytes);
-  if (tile_weights > static_cast<double>(machine.l1_bytes)) again = std::max(again, bytes / k_near);
+  if (tile_weights > static_cast<double>(machine.l1_bytes))
+    again = std::max(again, bytes / k_near_bytes);
   // Channels outside pixels read the inputs again for each tile of channels.
   if (nest.ky * nest.kx == 1 && tile.order == TileOrder::channels_rows_pixels &&
       input_bytes(nest) > machine.l1_bytes)
-    again += 2.0 * tile.y * tile.x / k_near;
+    again += 2.0 * tile.y * tile.x / k_near_bytes;
   const double passes = pixel_passes(nest, tile);
   double first = again;
   // Measured: a stream of the next tile's weights, spread over all readings of this one, costs less
@@ -96,10 +91,6 @@ double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine
 }
 
 }  // namespace
-
-int64_t tiles(int64_t extent, int64_t tile) {
-  return (extent + tile - 1) / tile;
-}
 
 int64_t weight_bytes(const Nest& nest, const Machine& machine) {
   return machine.weight_bytes * nest.co * nest.ci * nest.ky * nest.kx;
@@ -123,7 +114,7 @@ Columns columns_of(const Nest& nest, const ConvTile& tile) {
 
 double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
   constexpr double k_mixed = 1.03;  // measured: of tiles of two kinds
-  const int64_t vectors = tiles(nest.co, tile.lanes), whole = vectors / tile.vectors;
+  const int64_t vectors = divide_up(nest.co, tile.lanes), whole = vectors / tile.vectors;
   ConvTile last = tile;
   last.vectors = static_cast<int>(vectors % tile.vectors);
   double cycles = static_cast<double>(whole) * channel_tile_cycles(nest, tile, machine);
@@ -138,17 +129,17 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
 double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
   // Measured: what taking the weights in parts costs, and parts that overflow the first level
   // cache.
-  const double parts = tile.taps_within ? 1.02 : 1.1, overflow = tile.taps_within ? 1.02 : 1.1;
+  const double parts = tile.taps_within ? 1.02 : 1.1;
   // Streams are slower beside inputs that stay in registers.
   const double far_bytes = tile.taps_within ? 0.7 * k_far_bytes : k_far_bytes;
   const double passes = pixel_passes(nest, tile);
   const auto channel_tiles =
-      static_cast<double>(tiles(nest.co, int64_t{tile.lanes} * tile.vectors));
+      static_cast<double>(divide_up(nest.co, int64_t{tile.lanes} * tile.vectors));
   const int64_t tile_bytes = int64_t{machine.weight_bytes} * tile.vectors * tile.lanes;
   const int64_t taps = tile.taps_within ? nest.kx : 1;  // of a part
   double again = tile.taps_within ? shared_step_cycles(nest, tile, machine)
                                   : step_cycles(tile, machine, false);
-  if (tile_bytes * tile.ci_block * taps > machine.l1_bytes) again *= overflow;
+  if (tile_bytes * tile.ci_block * taps > machine.l1_bytes) again *= parts;
   const double sums = tile.vectors * tile.y * tile.x;
   const bool near = nest.n * nest.y * nest.x * tile_bytes <= machine.l1_bytes / 2;
   const double around = (near ? 2.5 : 16) * sums / static_cast<double>(tile.ci_block * taps);

@@ -8,8 +8,6 @@
 
 namespace emulsion {
 
-// Tiles that cover an extent.
-int64_t tiles(int64_t extent, int64_t tile);
 // Of a group, and of all of a conv's input.
 int64_t weight_bytes(const Nest& nest, const Machine& machine);
 int64_t input_bytes(const Nest& nest);
@@ -28,8 +26,10 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
 // all of that.
 double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine);
 
-// Bytes a cycle of weights from beyond the second level cache.
-inline constexpr double k_far_bytes = 6.5;
+// Bytes a cycle of weights from the second level cache, and from beyond it.
+inline constexpr double k_near_bytes = 24, k_far_bytes = 6.5;
+// Fewer sums leave units waiting for results; loads never quite reach two a cycle.
+inline constexpr double k_least_sums = 10, k_loads = 1.8;
 // Cycles of a step that streams so many bytes of weights from there. Loads that miss the first
 // level cache share its few outstanding misses with the stream; so if the step's other loads do,
 // because its weights are read again and again, streaming overlaps with nothing.

@@ -1,5 +1,7 @@
 #include "lower/conv_pack.h"
 
+#include "base/divide.h"
+
 namespace emulsion {
 
 namespace {
@@ -54,7 +56,7 @@ std::vector<PackedConstant> pack_channel_constants(const Conv& conv, int64_t gro
 std::vector<PackedConstant> pack_conv(const Conv& conv, const ConvSchedule& schedule) {
   const Shape& shape = conv.weight->shape;
   const int64_t groups = schedule.nest.groups, co = shape[0] / groups;
-  const int64_t block = schedule.tile("co"), blocks = (co + block - 1) / block;
+  const int64_t block = schedule.tile("co"), blocks = divide_up(co, block);
   const std::vector<Loop> loops = schedule.reductions();
   PackedConstant weight;
   weight.extents.push_back(static_cast<int>(block));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/divide.h"
 #include "lower/conv_costs.h"
 
 namespace emulsion {
@@ -60,7 +61,7 @@ struct TileLimits {
 ScoredTiles tiles_by_speed(const Nest& nest, const Machine& machine, const TileLimits& limits) {
   ScoredTiles scored, within;
   const int lanes = lanes_for(nest.co, machine.vector);
-  const int most_vectors = static_cast<int>(tiles(nest.co, lanes));
+  const int most_vectors = static_cast<int>(divide_up(nest.co, lanes));
   for (int vectors = 1; vectors <= std::min(4, most_vectors); ++vectors)
     for (int y = 1; y <= std::min<int64_t>(limits.most_y, nest.y); ++y)
       for (int x = 1; x <= std::min<int64_t>(machine.registers, nest.x); ++x) {
@@ -109,7 +110,7 @@ ScoredTiles stationary_tiles(const Nest& nest, const Machine& machine) {
   if (nest.groups * weight_bytes(nest, machine) <= machine.l2_bytes / 2 || nest.n > 1)
     return scored;
   const int lanes = lanes_for(nest.co, machine.vector);
-  for (int vectors = 1; vectors <= std::min<int64_t>(4, tiles(nest.co, lanes)); ++vectors)
+  for (int vectors = 1; vectors <= std::min<int64_t>(4, divide_up(nest.co, lanes)); ++vectors)
     for (int y = 1; y <= std::min<int64_t>(4, nest.y); ++y)
       for (int x = 1; x <= std::min<int64_t>(machine.registers, nest.x); ++x)
         for (const int ci_block : {64, 128, 256}) {
@@ -190,8 +191,8 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile) {
   }
   if (tile.unroll_kx > 1) steps.add("unroll kx");
   const std::pair<std::string, int64_t> n{"n", nest.n}, g{"g", nest.groups},
-      co{"co", tiles(nest.co, int64_t{tile.lanes} * tile.vectors)}, y{"y", tiles(nest.y, tile.y)},
-      x{"x", tiles(nest.x, tile.x)};
+      co{"co", divide_up(nest.co, int64_t{tile.lanes} * tile.vectors)},
+      y{"y", divide_up(nest.y, tile.y)}, x{"x", divide_up(nest.x, tile.x)};
   std::vector<std::pair<std::string, int64_t>> around{n, g, co, y, x};
   if (stationary) {
     around = {n, g, co};
@@ -313,8 +314,8 @@ std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine&
     if (use == ScheduleUse::kernel && nest.multiplies() >= k_parallel_multiplies) {
       const std::string loop = parallel_loop({{"n", nest.n},
                                               {"y", nest.y},
-                                              {"x", tiles(nest.x, x)},
-                                              {"g", tiles(nest.groups, channels)}});
+                                              {"x", divide_up(nest.x, x)},
+                                              {"g", divide_up(nest.groups, channels)}});
       if (!loop.empty()) steps.add("parallel {}", loop);
     }
     add_schedule(schedules, cycles, steps.text());
@@ -323,7 +324,7 @@ std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine&
   const bool narrow = nest.groups <= 2 * lanes;
   for (const int vectors : {narrow ? 2 : 1, narrow ? 1 : 2})
     for (const int64_t x : {narrow ? 4 : 8, 7, narrow ? 8 : 4, 14, 2, 1})
-      if (vectors * x + 4 <= machine.registers && nest.x * 10 > tiles(nest.x, x) * x * 8)
+      if (vectors * x + 4 <= machine.registers && nest.x * 10 > divide_up(nest.x, x) * x * 8)
         add(vectors, x);
   if (schedules.empty()) add(1, 1);
   return schedules;

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/divide.h"
 #include "lower/activation.h"
 #include "lower/algorithm_row.h"
 #include "lower/buffers.h"
@@ -32,10 +33,6 @@ using Halide::TailStrategy;
 using Halide::Var;
 
 namespace {
-
-int64_t divide_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
 
 // The nest of the products: y = places, x = tiles.
 Nest products_nest(const Nest& nest, int outputs) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/divide.h"
 #include "lower/op_funcs.h"
 
 namespace emulsion {
@@ -43,7 +44,7 @@ Func transposed(const OpBuilder& b, const Vars& vars, const Expr& value, int wri
   out.split(vars[write], vars[write], write_inner, k_block, TailStrategy::ShiftInwards);
   out.split(vars[read], vars[read], read_inner, k_block, TailStrategy::ShiftInwards);
   std::vector<Halide::VarOrRVar> loops = {write_inner, read_inner, vars[write], vars[read]};
-  outer.push_back({vars[read], (d.shape[read] + k_block - 1) / k_block, d.strides[read]});
+  outer.push_back({vars[read], divide_up(d.shape[read], k_block), d.strides[read]});
   for (const int i : others) {
     loops.push_back(vars[i]);
     if (d.shape[i] > 1) outer.push_back({vars[i], d.shape[i], d.strides[i]});

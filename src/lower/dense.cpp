@@ -3,6 +3,7 @@
 // (m within a tile, k, tile), the last tile filled up with zeros.
 #include <numeric>
 
+#include "base/divide.h"
 #include "lower/activation.h"
 #include "lower/op_funcs.h"
 #include "lower/target.h"
@@ -28,11 +29,11 @@ struct Tile {
 // Of the tile widths that keep enough sums in flight to hide the latency of a multiply-add, the one
 // that fills the last tile best; few outputs get partial sums instead.
 Tile tile_of(int64_t outputs, int64_t depth, const TensorDescriptor& x, int lanes) {
-  const int64_t vectors = (outputs + lanes - 1) / lanes;
+  const int64_t vectors = divide_up(outputs, lanes);
   int64_t best = 1, least = vectors + 8;
   for (const int64_t in_tile : {4, 5, 3, 6, 2, 1}) {
     if (in_tile > vectors) continue;
-    const int64_t padded = (vectors + in_tile - 1) / in_tile * in_tile;
+    const int64_t padded = round_up(vectors, in_tile);
     if (padded < least) {
       best = in_tile;
       least = padded;
@@ -43,7 +44,7 @@ Tile tile_of(int64_t outputs, int64_t depth, const TensorDescriptor& x, int lane
   for (int rows = 2; rows <= 4 && x.shape.size() > 1; ++rows)
     if (x.shape[x.shape.size() - 2] % rows == 0) tile.rows = rows;
   tile.width = static_cast<int>(best) * lanes;
-  tile.count = static_cast<int>((outputs + tile.width - 1) / tile.width);
+  tile.count = static_cast<int>(divide_up(outputs, tile.width));
   tile.partial = 1;
   if (best * tile.rows < 4) tile.partial = std::gcd(static_cast<int>(depth), 4);
   return tile;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/divide.h"
 #include "lower/activation.h"
 #include "lower/buffers.h"
 
@@ -192,7 +193,7 @@ LoopSchedule schedule_loops(Stage stage, const std::vector<LoopAxis>& axes, int 
     const Var block("block"), lane("lane");
     stage.split(vectorised.var, result.anchor, block, result.lanes * vectors, tail);
     stage.split(block, block, lane, result.lanes).vectorize(lane).unroll(block);
-    const int64_t blocks = (extent + result.lanes * vectors - 1) / (result.lanes * vectors);
+    const int64_t blocks = divide_up(extent, result.lanes * vectors);
     int64_t share = blocks;
     if (outer.empty() && options.vectors > 1)
       share = std::min(blocks, task_iterations(operations, blocks));

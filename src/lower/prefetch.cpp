@@ -1,7 +1,9 @@
 #include "lower/prefetch.h"
 
+#include "base/divide.h"
 #include "base/file.h"
 #include "base/process.h"
+#include "lower/lets.h"
 
 namespace emulsion {
 
@@ -66,10 +68,7 @@ class FindsVectorLoads : public IRVisitor {
   void visit(const Load* op) override {
     const auto* ramp = op->index.as<Ramp>();
     if (buffers_.contains(op->name) && ramp && is_const_one(ramp->stride)) {
-      Expr first = ramp->base;
-      for (auto let = lets_.rbegin(); let != lets_.rend(); ++let)
-        first = substitute(let->first, let->second, first);
-      add({op->name, first, op->type.bytes(), op->type.lanes()});
+      add({op->name, substitute_lets(lets_, ramp->base), op->type.bytes(), op->type.lanes()});
     }
     IRVisitor::visit(op);
   }
@@ -81,7 +80,7 @@ class FindsVectorLoads : public IRVisitor {
   }
 
   const std::set<std::string>& buffers_;
-  std::vector<std::pair<std::string, Expr>> lets_;
+  Lets lets_;
 };
 
 // A constant that is read once for each iteration of some loops around, then the next part of it:
@@ -147,7 +146,7 @@ class InsertsPrefetches : public IRMutator {
       // The next tile's lines, spread evenly over all readings of this one.
       const int line = k_line_bytes / loads[0].element_bytes;
       const int elements = static_cast<int>(loads.size()) * loads[0].lanes;
-      const int lines = (elements + line * stream->passes - 1) / (line * stream->passes);
+      const auto lines = static_cast<int>(divide_up(elements, int64_t{line} * stream->passes));
       const Expr done = (stream->pass * stream->tile + stream->position) / stream->passes;
       for (int i = 0; i < lines; ++i) {
         result.push_back(loads[0]);
@@ -164,20 +163,15 @@ class InsertsPrefetches : public IRMutator {
 
   // The stream that an innermost loop's loads belong to, if a tile of it is read more than once.
   std::optional<Stream> stream_of(const std::vector<VectorLoad>& loads) const {
-    const auto resolved = [&](Expr e) {
-      for (auto let = lets_.rbegin(); let != lets_.rend(); ++let)
-        e = substitute(let->first, let->second, e);
-      return e;
-    };
     // Vectors of f32 are whole lines, or nothing is known to be gained.
     const int element_bytes = loads[0].element_bytes, lanes = loads[0].lanes;
     if (element_bytes == 4 && loads.size() > 1 && loads[0].bytes() != k_line_bytes)
       return std::nullopt;
-    const Expr first = resolved(loads[0].first);
+    const Expr first = substitute_lets(lets_, loads[0].first);
     for (size_t i = 0; i < loads.size(); ++i) {
       const Expr expected = first + static_cast<int>(i) * lanes;
       if (loads[i].buffer != loads[0].buffer || loads[i].bytes() != loads[0].bytes() ||
-          !is_const_zero(simplify(resolved(loads[i].first) - expected)))
+          !is_const_zero(simplify(substitute_lets(lets_, loads[i].first) - expected)))
         return std::nullopt;
     }
     Stream stream{first, first, 0, 0, 1};
@@ -208,17 +202,15 @@ class InsertsPrefetches : public IRMutator {
     Scope<Interval> loops;
     for (const For* loop : loops_)
       loops.push(loop->name, Interval(simplify(loop->min), simplify(loop->min + loop->extent - 1)));
-    Expr value = bound;
-    for (auto let = lets_.rbegin(); let != lets_.rend(); ++let)
-      value = substitute(let->first, let->second, value);
-    const Expr constant = find_constant_bound(value, Direction::Lower, loops);
+    const Expr constant =
+        find_constant_bound(substitute_lets(lets_, bound), Direction::Lower, loops);
     return constant.defined() ? constant : bound;
   }
 
   static constexpr int k_line_bytes = 64;
 
   const std::set<std::string>& buffers_;
-  std::vector<std::pair<std::string, Expr>> lets_;
+  Lets lets_;
   std::vector<const For*> loops_;
   std::string task_;  // the iteration that the function is for, if it is a parallel loop's body
 };

@@ -24,9 +24,7 @@ Expr ShufflesBlocks::visit(const Load* op) {
   const auto* ramp = op->index.as<Ramp>();
   const bool dense = lanes == 1 || (ramp && is_const_one(ramp->stride));
   if (op->name != buffer_ || dense || !is_const_one(op->predicate)) return IRMutator::visit(op);
-  Expr index = op->index;
-  for (auto let = lets_.rbegin(); let != lets_.rend(); ++let)
-    index = substitute(let->first, let->second, index);
+  const Expr index = substitute_lets(lets_, op->index);
   const Expr first = simplify(extract_lane(index, 0));
   const ModulusRemainder alignment = modulus_remainder(first);
   if (alignment.modulus % block_ != 0) return IRMutator::visit(op);

@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include "lower/lets.h"
+
 namespace emulsion {
 
 // Replaces such loads from a buffer that consists of whole blocks of so many elements, each
@@ -24,7 +26,7 @@ class ShufflesBlocks : public Halide::Internal::IRMutator {
 
   std::string buffer_;
   int block_;
-  std::vector<std::pair<std::string, Halide::Expr>> lets_;
+  Lets lets_;
 };
 
 }  // namespace emulsion

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/divide.h"
 #include "lower/conv_costs.h"
 #include "lower/conv_templates.h"
 
@@ -38,13 +39,9 @@ namespace {
 
 constexpr size_t k_most_schedules = 24;
 
-int64_t divide_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 int64_t padded_channels(const WinogradTile& tile) {
   const int64_t vector_tile = int64_t{tile.lanes} * tile.vectors;
-  return divide_up(tile.channels, vector_tile) * vector_tile;
+  return round_up(tile.channels, vector_tile);
 }
 
 int64_t scratch_bytes(const Nest& nest, const WinogradTile& tile) {
@@ -56,10 +53,8 @@ struct WinogradCycles {
 };
 
 // Expected cycles on a core with two FMAs and two loads a cycle, but for a common factor (see
-// conv_templates.cpp for the matrix product's part).
+// conv_costs.h for the matrix product's part).
 WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, const Machine& machine) {
-  constexpr double k_least_sums = 10, k_loads = 1.8;
-  constexpr double k_near = 24;  // bytes a cycle from the second level cache
   // Cycles of a transform, a vector of channels at a place; more where scratch lies in the second
   // level cache, and more again where streamed weights drive it from there.
   constexpr double k_input = 5, k_output = 5, k_beyond_l1 = 3, k_driven_out = 12;
@@ -79,12 +74,13 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, const
       1.0 * machine.weight_bytes * places * channels * static_cast<double>(nest.co);
   const auto passes = static_cast<double>(divide_up(tile.tiles, tile.x));
   const double tile_weights = bytes * channels;
-  const double again =
-      tile_weights > static_cast<double>(machine.l1_bytes) ? std::max(step, bytes / k_near) : step;
+  const double again = tile_weights > static_cast<double>(machine.l1_bytes)
+                           ? std::max(step, bytes / k_near_bytes)
+                           : step;
   double far = streamed_step(step, bytes, false);
   // Measured: less of a stream overlaps where each place's weights serve a single register tile.
   if (passes == 1 && blocks == 1) far += 0.3 * std::min(step, bytes / k_far_bytes);
-  const double near = std::max(step, bytes / k_near);
+  const double near = std::max(step, bytes / k_near_bytes);
   const bool resident = weight_bytes < 0.7 * static_cast<double>(machine.l2_bytes);
   // Measured: a stream that is spread over several register tiles overlaps with them while their
   // inputs leave it room in the first level cache.
@@ -151,7 +147,7 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns
         if (tiles < nest.x && tiles % x != 0) continue;
         const int64_t vector_tile = int64_t{lanes} * vectors;
         for (const int64_t factor : {1, 2, 4, 8, 0, -1}) {
-          const int64_t part = divide_up(divide_up(nest.co, threads), vector_tile) * vector_tile;
+          const int64_t part = round_up(divide_up(nest.co, threads), vector_tile);
           const int64_t channels = factor == 0    ? nest.co
                                    : factor == -1 ? part
                                                   : factor * vector_tile;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/divide.h"
+
 namespace emulsion {
 
 namespace {
@@ -94,7 +96,7 @@ size_t split(Nest& nest, LoopIterator loop, int64_t factor) {
   Loop inner = *loop;
   inner.name = unused_name(nest, loop->name);
   inner.extent = factor;
-  loop->extent = (loop->extent + factor - 1) / factor;
+  loop->extent = divide_up(loop->extent, factor);
   loop->stride *= factor;
   const LoopIterator at = nest.loops.insert(loop + 1, inner);
   return static_cast<size_t>(at - nest.loops.begin());
@@ -179,7 +181,7 @@ Result<Nest> apply_fuse(Nest nest, const Step& step) {
     const bool whole = outermost_part(nest, *a);
     a->extent *= b->extent;
     a->stride = b->stride;
-    const int64_t most = (extent_of(nest, a->iterator) + a->stride - 1) / a->stride;
+    const int64_t most = divide_up(extent_of(nest, a->iterator), a->stride);
     if (whole) a->extent = std::min(a->extent, most);
   } else {
     if (a->reduction() || b->reduction())

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string_view>
 
+#include "base/divide.h"
+
 namespace emulsion {
 namespace {
 
@@ -101,7 +103,7 @@ int64_t storage_elements(const TensorDescriptor& d) {
     int64_t extent = d.shape[i];
     if (i == 1 && d.channel_block > 0) {
       last += std::min<int64_t>(extent, d.channel_block) - 1;
-      extent = (extent + d.channel_block - 1) / d.channel_block;
+      extent = divide_up(extent, d.channel_block);
     }
     if (i == 2 && has_rim(d)) extent += d.rim[0] + d.rim[2];
     if (i == 3 && has_rim(d)) extent += d.rim[1] + d.rim[3];

@@ -2,6 +2,8 @@
 
 #include <type_traits>
 
+#include "base/divide.h"
+
 namespace emulsion {
 namespace {
 
@@ -52,6 +54,15 @@ void visit_constants(O& op, F&& visit) {
 }
 
 }  // namespace
+
+int64_t window_outputs(int64_t extent, int64_t before, int64_t after, int64_t covered,
+                       int64_t stride, bool ceil_mode) {
+  const int64_t room = extent + before + after - covered;
+  if (room < 0) return 0;
+  int64_t outputs = (ceil_mode ? divide_up(room, stride) : room / stride) + 1;
+  if (ceil_mode && (outputs - 1) * stride >= extent + before) --outputs;
+  return outputs;
+}
 
 const char* op_name(const Op& op) {
   static constexpr const char* k_names[] = {

@@ -157,6 +157,12 @@ struct Pool {
   Extent2 out{1, 1};  // output rows and columns
 };
 
+// Outputs along a dimension of windows that cover `covered` elements each, or 0 where none fits.
+// With ceil_mode a last window may reach beyond the padding behind, but not start beyond the image
+// and the padding in front (as in ONNX and PyTorch).
+int64_t window_outputs(int64_t extent, int64_t before, int64_t after, int64_t covered,
+                       int64_t stride, bool ceil_mode);
+
 // Mean over axes. (GlobalAveragePool is axes 2 and 3, kept.)
 struct ReduceMean {
   std::vector<int> axes;  // sorted

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/divide.h"
 #include "onnx/convert.h"
 
 namespace emulsion {
@@ -26,7 +27,7 @@ Range resolved_range(int64_t start, int64_t end, int64_t step, int64_t extent) {
   if (step > 0) {
     start = std::clamp(start, int64_t{0}, extent);
     end = std::clamp(end, int64_t{0}, extent);
-    return {start, step, end > start ? (end - start + step - 1) / step : 0};
+    return {start, step, end > start ? divide_up(end - start, step) : 0};
   }
   start = std::clamp(start, int64_t{0}, std::max<int64_t>(extent - 1, 0));
   end = std::clamp(end, int64_t{-1}, extent - 1);
@@ -114,7 +115,7 @@ Result<std::vector<int64_t>> equal_parts(const Node& node, int64_t extent) {
   if (extent % parts != 0 && !node.has_attribute("num_outputs")) {
     return error("an extent of {} does not split in {} equal parts", extent, parts);
   }
-  const int64_t size = (extent + parts - 1) / parts;
+  const int64_t size = divide_up(extent, parts);
   std::vector<int64_t> sizes;
   for (int64_t i = 0; i < parts; ++i) {
     sizes.push_back(std::clamp<int64_t>(extent - i * size, 0, size));

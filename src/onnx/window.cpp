@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/divide.h"
+
 namespace emulsion {
 
 namespace {
@@ -16,17 +18,6 @@ Result<Extent2> extent_attribute(const Node& node, const char* key, Extent2 othe
     TRY(result[i], checked_int(given[i], 1, k_most_window, key));
   }
   return result;
-}
-
-// Output extent along one dimension. With ceil_mode a last window that would start beyond the image
-// and its leading padding is left out.
-int64_t output_extent(int64_t size, int64_t padded, int64_t covered, int64_t stride, int64_t lead,
-                      bool ceil_mode) {
-  const int64_t room = padded - covered;
-  if (room < 0) return 0;
-  int64_t out = (ceil_mode ? (room + stride - 1) / stride : room / stride) + 1;
-  if (ceil_mode && (out - 1) * stride >= size + lead) --out;
-  return out;
 }
 
 }  // namespace
@@ -68,7 +59,7 @@ Result<Window> read_window(const Node& node, const Shape& x, Extent2 kernel) {
   for (int i = 0; i < 2; ++i) {
     const int64_t size = x[2 + i], covered = int64_t{w.kernel[i] - 1} * w.dilation[i] + 1;
     if (same) {
-      w.out[i] = static_cast<int>((size + w.stride[i] - 1) / w.stride[i]);
+      w.out[i] = static_cast<int>(divide_up(size, w.stride[i]));
       const int64_t total =
           std::max<int64_t>(0, int64_t{w.out[i] - 1} * w.stride[i] + covered - size);
       const int64_t less = total / 2;
@@ -76,8 +67,8 @@ Result<Window> read_window(const Node& node, const Shape& x, Extent2 kernel) {
       w.pad[2 + i] = static_cast<int>(total) - w.pad[i];
       continue;
     }
-    w.out[i] = static_cast<int>(output_extent(size, size + w.pad[i] + w.pad[2 + i], covered,
-                                              w.stride[i], w.pad[i], ceil_mode != 0));
+    w.out[i] = static_cast<int>(
+        window_outputs(size, w.pad[i], w.pad[2 + i], covered, w.stride[i], ceil_mode != 0));
     if (w.out[i] < 1) {
       return error("a window of {} does not fit the {} of input {} with its padding", covered,
                    i == 0 ? "rows" : "columns", to_text(x));

@@ -64,12 +64,11 @@ PoolSize pool_size(const Pool& pool, const Shape& x) {
     // PyTorch pads by at most half a kernel, and alike on both sides.
     if (pool.pad[i] != pool.pad[2 + i] || 2 * pool.pad[i] > pool.kernel[i]) return PoolSize::other;
     const int64_t covered = int64_t{pool.kernel[i] - 1} * pool.dilation[i] + 1;
-    const int64_t room = x[2 + i] + 2 * pool.pad[i] - covered, stride = pool.stride[i];
-    if (room < 0) return PoolSize::other;
-    by_floor = by_floor && pool.out[i] == room / stride + 1;
-    int64_t up = (room + stride - 1) / stride + 1;
-    if ((up - 1) * stride >= x[2 + i] + pool.pad[i]) --up;
-    by_ceil = by_ceil && pool.out[i] == up;
+    const auto outputs = [&](bool ceil_mode) {
+      return window_outputs(x[2 + i], pool.pad[i], pool.pad[i], covered, pool.stride[i], ceil_mode);
+    };
+    by_floor = by_floor && pool.out[i] == outputs(false);
+    by_ceil = by_ceil && pool.out[i] == outputs(true);
   }
   return by_floor ? PoolSize::floor : by_ceil ? PoolSize::ceil : PoolSize::other;
 }
