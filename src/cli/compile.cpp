@@ -97,6 +97,9 @@ void print_report(const ToleranceReport& report) {
 }
 
 void print_search(const Refined& refined) {
+  if (refined.chains_tried > 0)
+    fmt::print("fused convs: {} kinds fused or taken apart, {} of them faster\n",
+               refined.chains_tried, refined.chains_taken);
   if (refined.networks && refined.networks->by_default)
     fmt::print("measured as a whole, the network without a search is no slower: it is kept\n");
   if (refined.networks && refined.networks->tried > 0)

@@ -4,7 +4,6 @@
 
 #include "lower/algorithm.h"
 #include "lower/conv_chain.h"
-#include "lower/fuse_chains.h"
 #include "nest/rewrite.h"
 #include "simplify/simplify.h"
 
@@ -50,25 +49,30 @@ std::vector<KernelChoice> choices_of(const KernelCall& call) {
 
 }  // namespace
 
-Result<PreparedNetwork> prepare(const Network& network, const Plan& plan, const std::string& target,
-                                int threads) {
-  PreparedNetwork result;
+Result<RewrittenNetwork> apply_plan(const Network& network, const Plan& plan) {
+  RewrittenNetwork result;
   result.simplified = simplify(network);
   TRY_OK(check(plan, result.simplified));
   const std::map<int, Steps> changes = rewrites(plan);
-  Network changed = result.simplified;
+  result.rewritten = result.simplified;
   if (!changes.empty()) {
-    TRY(changed, apply_rewrites(result.simplified, changes));
-    changed = simplify(changed);
+    TRY(result.rewritten, apply_rewrites(result.simplified, changes));
+    result.rewritten = simplify(result.rewritten);
   }
-  const Plan kernels = rewritten_plan(plan, result.simplified, changed);
-  std::map<int, KernelChoice> choices;
+  const Plan kernels = rewritten_plan(plan, result.simplified, result.rewritten);
   for (const LayerChoice& layer : kernels.layers) {
-    if (!layer.kernels.empty()) choices[layer.conv] = layer.kernels[0];
+    if (!layer.kernels.empty()) result.choices[layer.conv] = layer.kernels[0];
   }
-  TRY(const std::vector<ConvOrigin> sources, origins(result.simplified, changes));
+  TRY(result.origins, origins(result.simplified, changes));
+  result.dense_f16 = plan.dense_f16;
+  return result;
+}
 
-  TRY(const ChainedNetwork chained, fuse_chains(changed, choices, target, threads));
+Result<PreparedNetwork> prepare(const RewrittenNetwork& network, const Chains& chains,
+                                const std::string& target, int threads) {
+  PreparedNetwork result;
+  result.simplified = network.simplified;
+  const ChainedNetwork chained = fuse_chains(network.rewritten, chains);
   result.laid_out = lay_out(chained.network);
   const Network& laid_out = result.laid_out.network;
   auto convs = chained.convs.begin();
@@ -81,13 +85,13 @@ Result<PreparedNetwork> prepare(const Network& network, const Plan& plan, const 
     const Op& op = laid_out.layers[i].op;
     if (std::holds_alternative<Conv>(op) || std::holds_alternative<ConvChain>(op)) {
       EMULSION_CHECK(convs != chained.convs.end());
-      for (const int conv : *convs) call.convs.push_back(sources.at(conv));
-      choice = choice_of(*convs, choices);
+      for (const int conv : *convs) call.convs.push_back(network.origins.at(conv));
+      choice = choice_of(*convs, network.choices);
       ++convs;
     }
     if (std::holds_alternative<Dense>(laid_out.layers[i].op)) {
       call.dense = dense++;
-      if (std::binary_search(plan.dense_f16.begin(), plan.dense_f16.end(), call.dense))
+      if (std::binary_search(network.dense_f16.begin(), network.dense_f16.end(), call.dense))
         choice.weights = ElementType::f16;
     }
     // Plans survive a fine-tune, after which weights may be larger.
@@ -96,6 +100,13 @@ Result<PreparedNetwork> prepare(const Network& network, const Plan& plan, const 
     result.calls.push_back(std::move(call));
   }
   return result;
+}
+
+Result<PreparedNetwork> prepare(const Network& network, const Plan& plan, const std::string& target,
+                                int threads) {
+  TRY(const RewrittenNetwork rewritten, apply_plan(network, plan));
+  TRY(const Chains chains, choose_chains(rewritten.rewritten, rewritten.choices, target, threads));
+  return prepare(rewritten, chains, target, threads);
 }
 
 Plan explicit_plan(const PreparedNetwork& prepared, const std::string& target, int threads) {

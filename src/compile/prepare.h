@@ -2,9 +2,11 @@
 // laid out network, and a completed kernel spec for each call.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "lower/fuse_chains.h"
 #include "lower/layout.h"
 #include "plan/plan.h"
 
@@ -31,8 +33,23 @@ struct PreparedNetwork {
   std::vector<KernelCall> calls;
 };
 
-// `network` is as imported; threads: that default schedules are made for. An error when the plan is
-// not for it, or a choice in it does not apply.
+// A network with a plan's rewrites, and what the plan says about it.
+struct RewrittenNetwork {
+  Network simplified;  // not rewritten
+  Network rewritten;   // and simplified
+  // By position in conv_layers(rewritten).
+  std::vector<ConvOrigin> origins;
+  std::map<int, KernelChoice> choices;
+  std::vector<int> dense_f16;  // as in the plan
+};
+
+// `network` is as imported. An error when the plan is not for it.
+Result<RewrittenNetwork> apply_plan(const Network& network, const Plan& plan);
+
+// With these convs as chains. An error when a choice does not apply.
+Result<PreparedNetwork> prepare(const RewrittenNetwork& network, const Chains& chains,
+                                const std::string& target, int threads);
+// With chains as the plan has them, or by default. threads: that default schedules are made for.
 Result<PreparedNetwork> prepare(const Network& network, const Plan& plan, const std::string& target,
                                 int threads = 1);
 

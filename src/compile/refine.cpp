@@ -62,8 +62,9 @@ class Clock {
   double seconds_;
 };
 
-// Of the time, what kernels one by one may take: the rest is for whole networks.
-constexpr double k_kernels_part = 0.75;
+// When which convs are fused must be settled, and when kernels one by one, as parts of the time:
+// the rest is for whole networks.
+constexpr double k_chains_part = 0.15, k_kernels_part = 0.75;
 
 class Measurer {
  public:
@@ -229,20 +230,25 @@ std::vector<KernelSpec> specs_of(const PreparedNetwork& prepared) {
   return specs;
 }
 
+CompileOptions compile_options(const RefineOptions& options) {
+  CompileOptions compile;
+  compile.target = options.target;
+  compile.threads = options.threads;
+  compile.cc = options.cc;
+  return compile;
+}
+
 class Refinement {
  public:
   Refinement(const Network& network, KernelCache& cache, const RefineOptions& options,
-             PreparedNetwork prepared, Records* records)
+             PreparedNetwork prepared, Records* records, const Clock& clock)
       : network_(network),
         cache_(cache),
         options_(options),
         prepared_(std::move(prepared)),
         records_(records),
-        clock_(options.seconds) {
-    compile_.target = options.target;
-    compile_.threads = options.threads;
-    compile_.cc = options.cc;
-  }
+        clock_(clock),
+        compile_(compile_options(options)) {}
 
   Result<Refined> run() {
     const std::vector<KernelSpec> defaults = specs_of(prepared_);
@@ -314,7 +320,7 @@ class Refinement {
   const RefineOptions& options_;
   PreparedNetwork prepared_;
   Records* records_;
-  Clock clock_;
+  const Clock& clock_;
   CompileOptions compile_;
   std::vector<Group> groups_;
   std::optional<ToleranceCheck> check_;
@@ -326,14 +332,22 @@ Result<Refined> refine(const Network& network, const Plan& plan, KernelCache& ca
                        const RefineOptions& options) {
   RefineOptions resolved = options;
   TRY(resolved.target, resolve_target(options.target));
-  TRY(PreparedNetwork prepared, prepare(network, plan, resolved.target, options.threads));
-  std::optional<Records> records;
+  std::optional<Records> file;
   if (!options.records.empty()) {
-    TRY(records, Records::open(options.records, options.threads));
+    TRY(file, Records::open(options.records, options.threads));
   }
-  Refinement refinement(network, cache, resolved, std::move(prepared),
-                        records ? &*records : nullptr);
-  return refinement.run();
+  Records* const records = file ? &*file : nullptr;
+  const Clock clock(options.seconds);
+  TRY(const ChainSearchResult chains,
+      search_chains(network, plan, cache, {compile_options(resolved), records, [&] {
+                                             return clock.over(k_chains_part);
+                                           }}));
+  TRY(PreparedNetwork prepared, prepare(network, chains.plan, resolved.target, options.threads));
+  Refinement refinement(network, cache, resolved, std::move(prepared), records, clock);
+  TRY(Refined result, refinement.run());
+  result.chains_tried = chains.tried;
+  result.chains_taken = chains.taken;
+  return result;
 }
 
 }  // namespace emulsion

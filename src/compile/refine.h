@@ -1,13 +1,14 @@
-// Better algorithms and schedules by measuring: for the distinct convs of a network, the heaviest
-// first, the alternatives that are expected to be fast are compiled and timed with cold caches, as
-// a network finds them, and the fastest is kept. Those that err more than is chosen without asking
-// are kept as far as the whole network stays within a tolerance. What is left of the time goes to
-// whole networks.
+// Better algorithms and schedules by measuring: first which convs are fused, then for the distinct
+// convs of a network, the heaviest first, the alternatives that are expected to be fast are
+// compiled and timed with cold caches, as a network finds them, and the fastest is kept. Those that
+// err more than is chosen without asking are kept as far as the whole network stays within a
+// tolerance. What is left of the time goes to whole networks.
 #pragma once
 
 #include <filesystem>
 #include <optional>
 
+#include "compile/chain_search.h"
 #include "compile/tolerance.h"
 #include "compile/whole_networks.h"
 #include "kernels/kernel_cache.h"
@@ -28,8 +29,9 @@ struct RefineOptions {
 };
 
 struct Refined {
-  Plan plan;                              // every choice spelled out
-  std::optional<ToleranceReport> report;  // where something risky was the fastest of its layer
+  Plan plan;                               // every choice spelled out
+  int chains_tried = 0, chains_taken = 0;  // kinds of chains, fused or taken apart
+  std::optional<ToleranceReport> report;   // where something risky was the fastest of its layer
   std::optional<WholeNetworkResult> networks;
 };
 

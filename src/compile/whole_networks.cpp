@@ -1,31 +1,18 @@
 #include "compile/whole_networks.h"
 
 #include <algorithm>
-#include <optional>
 
-#include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/progress.h"
-#include "compile/time_in_turns.h"
+#include "compile/network_timer.h"
 
 namespace emulsion {
 namespace {
 
-// Minima and medians agree, the minima by more than noise.
-constexpr double k_clearly = 0.99;
-bool faster(const NetworkRecord& record) {
-  return record.min_ms < k_clearly * record.original_min_ms &&
-         record.median_ms < record.original_median_ms;
-}
-bool no_slower(const NetworkRecord& record) {
-  return record.min_ms <= record.original_min_ms && record.median_ms <= record.original_median_ms;
-}
-
-// A network by its calls' kernels, compiled when it is asked for.
+// A network by its calls' kernels.
 struct Candidate {
   std::vector<KernelSpec> specs;
-  Plan plan;
-  std::optional<LoadedNetwork> loaded;
+  PlannedNetwork network;
   double difference = 0;
 };
 
@@ -34,40 +21,29 @@ class WholeNetworks {
   WholeNetworks(const Network& network, const PreparedNetwork& prepared,
                 const std::vector<KernelSpec>& defaults, KernelCache& cache,
                 const WholeNetworkOptions& options)
-      : network_(network),
-        prepared_(prepared),
+      : prepared_(prepared),
         defaults_(defaults),
-        cache_(cache),
-        options_(options) {}
+        options_(options),
+        timer_(network, cache, options.compile, options.records) {}
 
   Candidate candidate(std::vector<KernelSpec> specs) {
     for (size_t i = 0; i < specs.size(); ++i) prepared_.calls[i].spec = specs[i];
-    Plan plan = explicit_plan(prepared_, options_.compile.target, options_.compile.threads);
-    return {std::move(specs), std::move(plan), std::nullopt, 0};
+    return {std::move(specs),
+            {explicit_plan(prepared_, options_.compile.target, options_.compile.threads), {}},
+            0};
   }
 
   // Whether a network may be taken: nothing in it is risky, or it is close enough on the data.
   Result<bool> allowed(Candidate& candidate) {
     if (!risks_more(candidate.specs)) return true;
     if (!options_.check) return false;
-    TRY(LoadedNetwork* const loaded, load(candidate));
+    TRY(LoadedNetwork* const loaded, timer_.load(candidate.network));
     TRY(candidate.difference, options_.check->difference(*loaded));
     return options_.check->holds(candidate.difference);
   }
 
   Result<NetworkRecord> time(Candidate& original, Candidate& changed) {
-    const std::string key =
-        hash_text("whole network\n" + to_json(original.plan) + to_json(changed.plan));
-    if (options_.records) {
-      if (const auto known = options_.records->network(key)) return *known;
-    }
-    TRY(LoadedNetwork* const before, load(original));
-    TRY(LoadedNetwork* const after, load(changed));
-    constexpr TurnOptions k_turns{
-        .least = 4, .most = 12, .calm = 3, .seconds = 0.08, .layers_seconds = 0};
-    TRY(const NetworkRecord record, time_in_turns(*before, *after, k_turns));
-    if (options_.records) TRY_OK(options_.records->add(key, record));
-    return record;
+    return timer_.time(original.network, changed.network);
   }
 
  private:
@@ -78,19 +54,10 @@ class WholeNetworks {
     return false;
   }
 
-  Result<LoadedNetwork*> load(Candidate& candidate) {
-    if (!candidate.loaded) {
-      TRY(candidate.loaded,
-          LoadedNetwork::load(network_, candidate.plan, cache_, options_.compile));
-    }
-    return &*candidate.loaded;
-  }
-
-  const Network& network_;
   PreparedNetwork prepared_;
   const std::vector<KernelSpec>& defaults_;
-  KernelCache& cache_;
   const WholeNetworkOptions& options_;
+  NetworkTimer timer_;
 };
 
 std::vector<KernelSpec> specs_of(const PreparedNetwork& prepared) {
@@ -106,7 +73,7 @@ class Stage {
 
   Status against_default(const std::vector<KernelSpec>& defaults) {
     Candidate by_default = networks_.candidate(defaults);
-    if (by_default.plan == best_.plan) return ok();
+    if (by_default.network.plan == best_.network.plan) return ok();
     TRY(const bool allowed, networks_.allowed(best_));
     TRY(const NetworkRecord record, networks_.time(by_default, best_));
     best_ms_ = record.min_ms;
@@ -126,13 +93,13 @@ class Stage {
       specs[call].op = op;
     }
     Candidate changed = networks_.candidate(std::move(specs));
-    if (changed.plan == best_.plan) return ok();
+    if (changed.network.plan == best_.network.plan) return ok();
     TRY(const bool allowed, networks_.allowed(changed));
     if (!allowed) return ok();
     TRY(const NetworkRecord record, networks_.time(best_, changed));
     ++result_.tried;
     best_ms_ = record.original_min_ms;
-    if (!faster(record)) return ok();
+    if (!clearly_faster(record)) return ok();
     ++result_.taken;
     best_ms_ = record.min_ms;
     best_ = std::move(changed);

@@ -1,6 +1,7 @@
 #include "lower/fuse_chains.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "lower/algorithm.h"
 #include "lower/conv_chain.h"
@@ -23,6 +24,17 @@ double traffic_cycles(const Shape& shape, const Machine& machine) {
   return stays ? 0 : (1 + k_stored) * bytes / k_far_bytes;
 }
 
+// convs: of the network, by position.
+ConvChain chain_of(const Network& network, const std::vector<int>& convs,
+                   const std::vector<int>& members) {
+  ConvChain result;
+  const Shape& input = network.shape(network.layers[convs[members.front()]].inputs[0]);
+  result.image = {static_cast<int>(input[2]), static_cast<int>(input[3])};
+  for (const int member : members)
+    result.convs.push_back(std::get<Conv>(network.layers[convs[member]].op));
+  return result;
+}
+
 class ChainFinder {
  public:
   ChainFinder(const Network& network, const std::map<int, KernelChoice>& choices,
@@ -37,14 +49,30 @@ class ChainFinder {
     find_neighbours();
   }
 
-  // The first conv of the chain that each conv is the last of; -1: of none.
-  Result<std::vector<int>> chains() {
-    std::vector<int> first(convs_.size(), -1);
+  Result<Chains> chosen() {
+    std::vector<int> first(convs_.size(), -1);  // of the chain that a conv is the last of
     TRY_OK(add_planned(first));
     add_expected(first);
-    return first;
+    Chains chains;
+    for (int i = 0; i < static_cast<int>(first.size()); ++i)
+      if (first[i] >= 0) chains.push_back(members(first[i], i));
+    return chains;
   }
 
+  Chains possible() {
+    Chains chains;
+    for (int last = 0; last < static_cast<int>(convs_.size()); ++last) {
+      int first = last;
+      for (size_t length = 2; length <= k_most_convs && before_[first] >= 0; ++length) {
+        first = before_[first];
+        std::vector<int> convs = members(first, last);
+        if (cycles_together(convs)) chains.push_back(std::move(convs));
+      }
+    }
+    return chains;
+  }
+
+ private:
   // The convs of a chain, given its ends.
   std::vector<int> members(int first, int last) const {
     std::vector<int> result{last};
@@ -53,17 +81,6 @@ class ChainFinder {
     return result;
   }
 
-  ConvChain chain(const std::vector<int>& members) const {
-    ConvChain result;
-    const Shape& input = input_shape(members.front());
-    result.image = {static_cast<int>(input[2]), static_cast<int>(input[3])};
-    for (const int member : members) result.convs.push_back(conv(member));
-    return result;
-  }
-
-  const std::vector<int>& convs() const { return convs_; }
-
- private:
   const Layer& layer(int i) const { return network_.layers[convs_[i]]; }
   const Conv& conv(int i) const { return std::get<Conv>(layer(i).op); }
   const Shape& input_shape(int i) const { return network_.shape(layer(i).inputs[0]); }
@@ -158,13 +175,21 @@ class ChainFinder {
     for (size_t i = 0; i + 1 < convs.size(); ++i)
       traffic += traffic_cycles(output_shape(convs[i]), machine);
     if (traffic == 0) return 0;
-    const ConvChain fused = chain(convs);
-    std::string reason;
-    if (!takes_chain(fused, input_shape(first), &reason)) return 0;
+    const std::optional<double> together = cycles_together(convs);
+    if (!together) return 0;
     double apart = traffic / threads_;
     for (const int i : convs) apart += cycles_alone(i);
-    const auto schedules = chain_schedules(fused, input_shape(first), machine, threads_);
-    return schedules.empty() ? 0 : std::max(0.0, apart - schedules.front().cycles);
+    return std::max(0.0, apart - *together);
+  }
+
+  // Nothing where there is no kernel for a chain.
+  std::optional<double> cycles_together(const std::vector<int>& convs) const {
+    const ConvChain fused = chain_of(network_, convs_, convs);
+    const Shape& input = input_shape(convs.front());
+    std::string reason;
+    if (!takes_chain(fused, input, &reason)) return std::nullopt;
+    const auto schedules = chain_schedules(fused, input, machine_of(target_), threads_);
+    return schedules.empty() ? std::nullopt : std::optional(schedules.front().cycles);
   }
 
   double cycles_alone(int i) {
@@ -194,19 +219,23 @@ class ChainFinder {
 
 }  // namespace
 
-Result<ChainedNetwork> fuse_chains(const Network& network,
-                                   const std::map<int, KernelChoice>& choices,
-                                   const std::string& target, int threads) {
-  ChainFinder finder(network, choices, target, threads);
-  TRY(const std::vector<int> first, finder.chains());
-  std::vector<std::vector<int>> members(first.size());
+Result<Chains> choose_chains(const Network& network, const std::map<int, KernelChoice>& choices,
+                             const std::string& target, int threads) {
+  return ChainFinder(network, choices, target, threads).chosen();
+}
+
+Chains possible_chains(const Network& network, const std::string& target, int threads) {
+  return ChainFinder(network, {}, target, threads).possible();
+}
+
+ChainedNetwork fuse_chains(const Network& network, const Chains& chains) {
+  const std::vector<int> convs = conv_layers(network);
+  std::vector<std::vector<int>> members;  // of the chain or the conv alone, by its last conv
+  for (size_t i = 0; i < convs.size(); ++i) members.push_back({static_cast<int>(i)});
   std::vector<bool> swallowed(network.layers.size(), false);
-  for (size_t i = 0; i < first.size(); ++i) {
-    members[i] = {static_cast<int>(i)};
-    if (first[i] < 0) continue;
-    members[i] = finder.members(first[i], static_cast<int>(i));
-    for (size_t k = 0; k + 1 < members[i].size(); ++k)
-      swallowed[finder.convs()[members[i][k]]] = true;
+  for (const std::vector<int>& chain : chains) {
+    members[chain.back()] = chain;
+    for (size_t k = 0; k + 1 < chain.size(); ++k) swallowed[convs[chain[k]]] = true;
   }
   ChainedNetwork result{network, {}};
   result.network.layers.clear();
@@ -217,16 +246,15 @@ Result<ChainedNetwork> fuse_chains(const Network& network,
     if (swallowed[i]) continue;
     Layer layer = network.layers[i];
     if (is_conv) {
-      const std::vector<int>& convs = members[position];
-      if (convs.size() > 1) {
-        const Layer& begin = network.layers[finder.convs()[convs.front()]];
-        layer.op = finder.chain(convs);
-        layer.inputs[0] = begin.inputs[0];
+      const std::vector<int>& chain = members[position];
+      if (chain.size() > 1) {
+        layer.op = chain_of(network, convs, chain);
+        layer.inputs[0] = network.layers[convs[chain.front()]].inputs[0];
         layer.name.clear();
-        for (const int conv : convs)
-          layer.name += (layer.name.empty() ? "" : "+") + network.layers[finder.convs()[conv]].name;
+        for (const int conv : chain)
+          layer.name += (layer.name.empty() ? "" : "+") + network.layers[convs[conv]].name;
       }
-      result.convs.push_back(convs);
+      result.convs.push_back(chain);
     }
     result.network.layers.push_back(std::move(layer));
   }

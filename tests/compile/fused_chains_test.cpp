@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "compile/chain_search.h"
 #include "compile/loaded_network.h"
 #include "compile/prepare.h"
 #include "lower/fuse_chains.h"
@@ -172,6 +175,45 @@ TEST(FusedChains, OfRewrittenConvsNameThePartsOfThePlan) {
   EXPECT_EQ(all.layers[0].kernels[1].algorithm, k_fused_into_next);
   EXPECT_EQ(all.layers[1].kernels[0].algorithm, k_fused);
   EXPECT_THAT(chain_lengths(must(prepared(network, all))), ElementsAre(1, 2));
+}
+
+TEST(FusedChains, ArePossibleOfTwoAndOfThreeConvs) {
+  const Network network =
+      simplify(NetworkMaker({1, 8, 16, 16}).block(24, 8, 1).conv(16, 3, 2).finish());
+  const std::string target = must(resolve_target("host"));
+  EXPECT_THAT(possible_chains(network, target, 1),
+              ElementsAre(ElementsAre(0, 1), ElementsAre(1, 2), ElementsAre(0, 1, 2)));
+}
+
+TEST(FusedChains, AreTakenApartAndFusedByWhatIsFaster) {
+  const Network network = small_mobilenet();
+  KernelCache cache = test_cache();
+  const auto records_file = std::filesystem::path(testing::TempDir()) / "chain_records.jsonl";
+  std::filesystem::remove(records_file);
+  const auto search = [&](const Plan& plan, int kinds) {
+    Records records = must(Records::open(records_file, 1));
+    int asked = 0;
+    ChainSearchOptions options;
+    options.compile.target = must(resolve_target("host"));
+    options.records = &records;
+    options.over = [&] { return asked++ == kinds; };
+    return must(search_chains(network, plan, cache, options));
+  };
+  // Without time it is the plan, spelled out.
+  const ChainSearchResult nothing = search(plan_of("ffFfFdddddddd"), 0);
+  EXPECT_EQ(nothing.tried, 0);
+  EXPECT_THAT(chain_lengths(must(prepared(network, nothing.plan))),
+              ElementsAre(3, 2, 1, 1, 1, 1, 1, 1, 1, 1));
+  const ChainSearchResult some = search(plan_of("ffFfFdddddddd"), 4);
+  EXPECT_EQ(some.tried, 4);
+  EXPECT_LE(some.taken, 4);
+  EXPECT_EQ(some.plan == nothing.plan, some.taken == 0);
+  CompileOptions options;
+  LoadedNetwork loaded = must(LoadedNetwork::load(network, some.plan, cache, options));
+  const std::vector<Tensor> inputs = random_inputs(network, 4);
+  EXPECT_LT(relative_error(must(loaded.run(inputs))[0], must(evaluate(network, inputs))[0]), 1e-5);
+  // The times that are known now lead to the same plan.
+  EXPECT_EQ(search(plan_of("ffFfFdddddddd"), 4).plan, some.plan);
 }
 
 TEST(FusedChains, RefuseWhatIsNone) {
