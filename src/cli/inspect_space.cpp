@@ -42,7 +42,7 @@ int64_t conv_weights(const Network& network) {
 Result<Trial> tried(const Network& network, int conv, const std::string& text) {
   TRY(const Steps steps, parse_steps(text));
   const std::map<int, Steps> rewrites{{conv, steps}};
-  TRY(const std::vector<int> convs, convs_after(network, rewrites));
+  TRY(const std::vector<ConvsLeft> convs, convs_after(network, rewrites));
   TRY(const Network after, apply_rewrites(network, rewrites));
   const Layer& layer = network.layers[conv_layers(network)[conv]];
   Trial trial;
@@ -50,7 +50,7 @@ Result<Trial> tried(const Network& network, int conv, const std::string& text) {
       multiplies(layer.op, network.shape(layer.output)) + multiplies(after) - multiplies(network);
   trial.weights = element_count(std::get<Conv>(layer.op).weight->shape) + conv_weights(after) -
                   conv_weights(network);
-  trial.convs = convs[conv];
+  trial.convs = convs[conv].count;
   return trial;
 }
 

@@ -13,11 +13,11 @@ namespace {
 // Of each conv of the rewritten network.
 Result<std::vector<ConvOrigin>> origins(const Network& simplified,
                                         const std::map<int, Steps>& changes) {
-  TRY(const std::vector<int> counts, convs_after(simplified, changes));
+  TRY(const std::vector<ConvsLeft> left, convs_after(simplified, changes));
   std::vector<ConvOrigin> result;
-  for (int i = 0; i < static_cast<int>(counts.size()); ++i) {
+  for (int i = 0; i < static_cast<int>(left.size()); ++i) {
     const auto change = changes.find(i);
-    const int parts = counts[i];
+    const int parts = left[i].count;
     for (int part = 0; part < parts; ++part) {
       result.push_back({i, part, parts, change == changes.end() ? Steps{} : change->second});
     }

@@ -233,7 +233,7 @@ Replacement without_dead(const Network& network, const std::vector<Main>& mains)
   for (auto layer = network.layers.rbegin(); layer != network.layers.rend(); ++layer) {
     for (const ValueId id : layer->inputs) needed[id] = needed[id] || needed[layer->output];
   }
-  Replacement result{without_dead_layers(network), {}};
+  Replacement result{without_dead_layers(network), {}, {}};
   std::vector<int> place;
   int alive = 0;
   for (const Layer& layer : network.layers) {
@@ -253,11 +253,15 @@ Result<Replacement> replacement(const Conv& conv, const Shape& input, const Step
   const ValueId output = builder.add_main("", conv, builder.x());
   Network network = std::move(builder).finish(output).network;
   std::vector<Main> mains{{0, std::move(nest)}};
+  Steps schedule;
   for (const Step& step : steps) {
     TRY_OK(is_neural(step) ? apply_neural_step(network, mains, step)
                            : apply_program_step(mains, step));
+    if (!is_neural(step)) schedule.push_back(step);
   }
-  return without_dead(with_merged_resizes(std::move(network)), mains);
+  Replacement result = without_dead(with_merged_resizes(std::move(network)), mains);
+  if (!steps.empty() && !is_neural(steps.back())) result.schedule = std::move(schedule);
+  return result;
 }
 
 Result<RewriteCost> rewrite_cost(const Conv& conv, const Shape& input, const Steps& steps) {

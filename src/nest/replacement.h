@@ -1,8 +1,8 @@
 // What a list of steps makes of one conv: a small network that stands in for it, with weights
 // inherited from the conv's (abstract where those are).
 //
-// Program steps in the list are checked against the nests of the convs that they would run, and
-// change nothing.
+// Program steps in the list are checked against the nests of the convs that they run, and change
+// nothing of the network.
 #pragma once
 
 #include <map>
@@ -21,6 +21,9 @@ struct Replacement {
   Network network;
   // The convs that the steps after it work on, by part number: indices of layers.
   std::vector<int> mains;
+  // How these are run: the program steps, where some come after the last neural step. Else empty:
+  // an interchange before a bottleneck says what is to be narrowed, and nothing of a schedule.
+  Steps schedule;
 };
 
 Result<Replacement> replacement(const Conv& conv, const Shape& input, const Steps& steps);

@@ -1,5 +1,6 @@
 #include "nest/rewrite.h"
 
+#include <algorithm>
 #include <set>
 
 #include "nest/rewrite_table.h"
@@ -97,14 +98,22 @@ Result<Network> apply_rewrites(const Network& network, const std::map<int, Steps
   return spliced(at.network, replacements, came_from);
 }
 
-Result<std::vector<int>> convs_after(const Network& network, const std::map<int, Steps>& rewrites) {
+Result<std::vector<ConvsLeft>> convs_after(const Network& network,
+                                           const std::map<int, Steps>& rewrites) {
   TRY(const Prepared at, prepared(network, rewrites, by_position));
-  std::vector<int> counts(at.convs.size(), 1);
+  std::vector<ConvsLeft> result(at.convs.size());
   for (const auto& [conv, steps] : at.steps) {
     TRY(const Replacement made, replacement_at(at, conv, false, by_position));
-    counts[conv] = static_cast<int>(conv_layers(made.network).size());
+    const std::vector<int> convs = conv_layers(made.network);
+    ConvsLeft& left = result[conv];
+    left.count = static_cast<int>(convs.size());
+    left.schedule = made.schedule;
+    if (left.schedule.empty()) continue;
+    for (int i = 0; i < left.count; ++i)
+      if (std::count(made.mains.begin(), made.mains.end(), convs[i]) > 0)
+        left.scheduled.push_back(i);
   }
-  return counts;
+  return result;
 }
 
 }  // namespace emulsion

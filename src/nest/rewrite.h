@@ -22,7 +22,16 @@ std::vector<Steps> rewrites_of(const Conv& conv, const Shape& input);
 Result<Network> apply_rewrites(const Network& network, const std::map<int, Steps>& rewrites,
                                std::vector<int>* came_from = nullptr);
 
-// How many convs each conv of the network leaves, by position in conv_layers(network).
-Result<std::vector<int>> convs_after(const Network& network, const std::map<int, Steps>& rewrites);
+// What is left of a conv.
+struct ConvsLeft {
+  int count = 1;
+  // Those, by number from 0 in the order of conv_layers, that the list's program steps schedule.
+  std::vector<int> scheduled;
+  Steps schedule;
+};
+
+// Of each conv of the network, by position in conv_layers(network).
+Result<std::vector<ConvsLeft>> convs_after(const Network& network,
+                                           const std::map<int, Steps>& rewrites);
 
 }  // namespace emulsion

@@ -234,12 +234,12 @@ Status check_all(const Plan& plan, const Network& simplified) {
     return error("the plan is for another network: it has a dense layer {}, and {} has {} of them",
                  plan.dense_f16.back(), simplified.name, count_dense(simplified));
   }
-  const auto counts = convs_after(simplified, rewrites(plan));
-  if (!counts.ok()) {
-    return Error{"the plan's " + counts.error().message, counts.error().code};
+  const auto left = convs_after(simplified, rewrites(plan));
+  if (!left.ok()) {
+    return Error{"the plan's " + left.error().message, left.error().code};
   }
   for (const LayerChoice& choice : plan.layers) {
-    const int count = (*counts)[choice.conv];
+    const int count = (*left)[choice.conv].count;
     if (!choice.kernels.empty() && static_cast<int>(choice.kernels.size()) != count) {
       return error("the plan's conv {} has {} kernels; after its rewrite there are {} convs",
                    choice.conv, choice.kernels.size(), count);
@@ -312,13 +312,28 @@ Status check(const Plan& plan, const Network& simplified) {
   return ok();
 }
 
+namespace {
+
+// By number among the convs that are left: as the plan has them, or as the rewrite's own program
+// steps run them.
+std::map<int, KernelChoice> kernels_of(const LayerChoice& choice, const ConvsLeft& convs) {
+  std::map<int, KernelChoice> kernels;
+  for (size_t i = 0; i < choice.kernels.size(); ++i)
+    kernels[static_cast<int>(i)] = choice.kernels[i];
+  if (!kernels.empty()) return kernels;
+  for (const int conv : convs.scheduled) kernels[conv] = {"direct", to_text(convs.schedule)};
+  return kernels;
+}
+
+}  // namespace
+
 Plan rewritten_plan(const Plan& plan, const Network& simplified_original,
                     const Network& simplified_rewritten) {
   const std::vector<int> before = conv_layers(simplified_original);
   const std::vector<int> after = conv_layers(simplified_rewritten);
   Plan result{structure_hash(simplified_rewritten), plan.target, plan.threads, {}, plan.dense_f16};
-  const auto counts = convs_after(simplified_original, rewrites(plan));
-  EMULSION_CHECK(counts.ok());  // check() has passed
+  const auto left = convs_after(simplified_original, rewrites(plan));
+  EMULSION_CHECK(left.ok());  // check() has passed
   auto choice = plan.layers.begin();
   int position = 0;  // in `after`
   for (int conv = 0; conv < static_cast<int>(before.size()); ++conv) {
@@ -326,15 +341,16 @@ Plan rewritten_plan(const Plan& plan, const Network& simplified_original,
       ++position;
       continue;
     }
-    for (size_t i = 0; i < choice->kernels.size(); ++i) {
-      const int place = position + static_cast<int>(i), layer = after.at(place);
+    const ConvsLeft& convs = (*left)[conv];
+    for (const auto& [i, kernel] : kernels_of(*choice, convs)) {
+      const int place = position + i, layer = after.at(place);
       result.layers.push_back({place,
                                simplified_rewritten.layers[layer].name,
                                shape_hint(simplified_rewritten, layer),
                                {},
-                               {choice->kernels[i]}});
+                               {kernel}});
     }
-    position += (*counts)[conv];
+    position += convs.count;
     ++choice;
   }
   EMULSION_CHECK(position == static_cast<int>(after.size()));

@@ -30,6 +30,28 @@ Network chain(int convs) {
   return network;
 }
 
+TEST(RewrittenNetwork, RunsAsTheRewritesProgramStepsSay) {
+  const Network network = chain(3), simplified = simplify(network);
+  Plan plan;
+  plan.network = structure_hash(simplified);
+  plan.layers = {{1,
+                  "",
+                  "",
+                  must(parse_steps("group 2; tile co 8; vectorize coi 8; tile x 4; unroll xi")),
+                  {}}};
+  KernelCache cache = test_cache();
+  LoadedNetwork loaded = must(LoadedNetwork::load(network, plan, cache, {}));
+  int scheduled = 0;
+  for (const KernelUse& use : loaded.compiled().kernels)
+    scheduled += use.schedule == "tile co 8; vectorize coi 8; tile x 4; unroll xi";
+  EXPECT_EQ(scheduled, 1);
+  const Network expected_network = must(apply_rewrites(simplified, emulsion::rewrites(plan)));
+  const std::vector<Tensor> inputs = random_inputs(network, 3);
+  EXPECT_LT(
+      relative_error(must(loaded.run(inputs))[0], must(evaluate(expected_network, inputs))[0]),
+      1e-5);
+}
+
 TEST(RewrittenNetwork, ComputesWhatTheReferenceComputes) {
   const Network network = chain(8);
   const char* lists[] = {"split co 2; group[0] 2; group[1] 4",

@@ -13,6 +13,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 Steps steps(const std::string& text) {
   const Result<Steps> parsed = parse_steps(text);
@@ -242,6 +243,39 @@ TEST(Plan, ThePlanOfTheRewrittenNetworkHasTheKernelsAndNoRewrites) {
   }
   EXPECT_THAT(rows, ElementsAre("1 block1.conv1_narrow algorithm0", "2 block1.conv1 algorithm1",
                                 "4 block1.shortcut algorithm0", "5 block2.conv1 algorithm0"));
+}
+
+TEST(Plan, ProgramStepsThatEndARewriteScheduleTheConvsThatItLeaves) {
+  const Network network = tiny_residual();
+  Plan plan;
+  plan.network = structure_hash(network);
+  const auto rewritten = [&](const char* text) {
+    plan.layers = {{1, "", "", steps(text), {}}};
+    std::vector<std::string> rows;
+    const auto after = apply_rewrites(network, rewrites(plan));
+    if (!after.ok()) return std::vector<std::string>{after.error().message};
+    for (const LayerChoice& layer : rewritten_plan(plan, network, *after).layers)
+      rows.push_back(fmt::format("{} {} {}", layer.conv, layer.kernels.at(0).algorithm,
+                                 layer.kernels.at(0).schedule));
+    return rows;
+  };
+  EXPECT_THAT(rewritten("group 2; tile co 2; unroll coi"),
+              ElementsAre("1 direct tile co 2; unroll coi"));
+  // The narrow conv, not the linear one that widens again.
+  EXPECT_THAT(rewritten("bottleneck co 2; tile x 2"), ElementsAre("1 direct tile x 2"));
+  EXPECT_THAT(rewritten("split co 2; group[1] 2; parallel y"),
+              ElementsAre("1 direct parallel y", "2 direct parallel y"));
+  EXPECT_THAT(rewritten("parallel y"), ElementsAre("1 direct parallel y"));
+  EXPECT_THAT(rewritten("interchange co y; bottleneck y 3"), IsEmpty());
+  EXPECT_THAT(rewritten("interchange co y; bottleneck y 3; parallel y"),
+              ElementsAre("1 direct interchange co y; parallel y"));
+  // What the plan says of kernels comes first.
+  plan.layers = {{1, "", "", steps("group 2; parallel y"), {{"pointwise", ""}}}};
+  EXPECT_EQ(rewritten_plan(plan, network, *apply_rewrites(network, rewrites(plan)))
+                .layers.at(0)
+                .kernels.at(0)
+                .algorithm,
+            "pointwise");
 }
 
 }  // namespace

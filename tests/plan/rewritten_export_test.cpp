@@ -156,7 +156,7 @@ TEST(RewrittenExport, ThePlanOfTheRewrittenNetworkFitsTheFile) {
     for (const auto& [conv, steps] : rewrites) {
       plan.layers.push_back(
           {conv, "", shape_hint(simplified, conv_layers(simplified)[conv]), steps, {}});
-      const int convs = (*convs_after(simplified, rewrites))[conv];
+      const int convs = (*convs_after(simplified, rewrites))[conv].count;
       plan.layers.back().kernels.assign(convs, {"direct", ""});
     }
     ASSERT_TRUE(check(plan, simplified).ok());
