@@ -32,7 +32,7 @@ def transform_plans(model, plans, files, folder):
     for name, plan in plans.items():
         module = folder / "modules" / f"{name}.py"
         module.parent.mkdir(exist_ok=True)
-        if not module.exists():
+        if not module.with_suffix(".npz").exists():  # what transform writes last
             emulsion("transform", model, "--plan", plan, "--data", files["calibration"][0], "-o",
                      module.with_suffix(".onnx"), "--pytorch", module)
         modules[name] = module
@@ -139,6 +139,10 @@ def summary(model, plans, modules, tuned, times, scores, options):
     return records
 
 
+QUICK = {"blocks": [1, 1, 1, 1], "images": 3000, "epochs": 10, "noise": 0.05, "speedups": [1.5], "seeds": 2,
+         "configs": 30, "rounds": 5}
+
+
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=16, help="channels of the first stage (full: 64)")
@@ -150,7 +154,8 @@ def parse_options():
     parser.add_argument("--rate", type=float, default=0.1, help="learning rate of the original")
     parser.add_argument("--tune-rate", type=float, default=0.02, help="of the fine-tunes")
     parser.add_argument("--batch", type=int, default=50)
-    parser.add_argument("--speedups", type=float, nargs="*", default=[2, 3, 4], help="none: no plans are chosen")
+    parser.add_argument("--speedups", type=float, nargs="*", default=[2, 3, 4],
+                        help="that plans are chosen for; none: only --plans, --variants and depthwise")
     parser.add_argument("--choices", nargs="*", choices=CHOICES, default=CHOICES, help="how plans are chosen")
     parser.add_argument("--peers", nargs="*", choices=F32_PEERS, default=[],
                         help="engines that run the original beside the plans")
@@ -174,11 +179,11 @@ def parse_options():
     parser.add_argument("--folder", type=pathlib.Path, help="where it goes on; default: build/accuracy, or -quick")
     parser.add_argument("--out", type=pathlib.Path, help="where results go; default bench/results, or the folder")
     parser.add_argument("--name", default="accuracy", help="of the results: NAME.json, NAME.md and NAME.svg")
+    if parser.parse_known_args()[0].quick:
+        parser.set_defaults(**QUICK)
     options = parser.parse_args()
-    if options.quick:
-        options.blocks, options.images, options.epochs, options.noise = [1, 1, 1, 1], 3000, 10, 0.05
-        options.speedups, options.seeds, options.configs, options.rounds = [1.5], 2, 30, 5
-    options.tune_epochs = options.tune_epochs or max(1, options.epochs // 10)
+    if options.tune_epochs is None:
+        options.tune_epochs = max(1, options.epochs // 10)
     options.folder = options.folder or ROOT / "build" / ("accuracy-quick" if options.quick else "accuracy")
     options.out = options.out or (options.folder if options.quick else ROOT / "bench" / "results")
     return options
@@ -187,11 +192,12 @@ def parse_options():
 def check_folder(options):
     """What is in the folder belongs to these options."""
     shaping = ("width", "blocks", "images", "noise", "epochs", "tune_epochs", "rate", "tune_rate", "batch", "configs",
-               "seed", "bfloat16")
+               "score_images", "fisher_images", "seed", "bfloat16")
     identity = {key: getattr(options, key) for key in shaping}
     path = options.folder / "options.json"
     options.folder.mkdir(parents=True, exist_ok=True)
-    if path.exists() and json.loads(path.read_text()) != identity:
+    before = dict(identity, bfloat16=False) | json.loads(path.read_text()) if path.exists() else identity
+    if before != identity:
         sys.exit(f"{options.folder}: holds results of other options; take another --folder, or remove it")
     path.write_text(json.dumps(identity))
 

@@ -1,8 +1,10 @@
 """How accuracy.py comes to its plans: by explore's strategies, at random, and one that spares nothing."""
 
+import hashlib
 import json
 import os
 import random
+import re
 import shutil
 
 from workers import Worker, emulsion, our_command, peer_command, take_turns, write_input
@@ -45,7 +47,7 @@ def explored_plan(choice, speedup, model, files, folder, options):
 
 def plan_worker(name, model, plan, folder):
     """A process with the network compiled by the plan, on one core."""
-    identifier = "plan_" + name.replace(".", "_")
+    identifier = "plan_" + re.sub(r"\W", "_", name)
     command = our_command(model, identifier, folder / "libraries", ["--plan", plan])
     output = folder / f"{identifier}.output"
     core = sorted(os.sched_getaffinity(0))[:1]
@@ -99,6 +101,11 @@ def depthwise_plan(model, folder):
                       {conv: "depthwise" for conv, steps in slots(model) if "depthwise" in steps})
 
 
+def given_name(file):
+    """Of the plan in a file: files of one name may hold different plans."""
+    return f"given_{file.stem}_{hashlib.sha256(file.read_bytes()).hexdigest()[:6]}"
+
+
 def given_plan(file, model, folder):
     """The same rewrites, slot by slot, as a plan for another network has."""
     layers, possible = json.loads(file.read_text())["layers"], dict(slots(model))
@@ -106,7 +113,7 @@ def given_plan(file, model, folder):
     for conv, steps in rewrites.items():
         if steps not in possible.get(conv, []):
             raise RuntimeError(f"{file}: conv {conv} cannot become '{steps}' at this width")
-    return write_plan(folder / f"{file.stem}.try.json", rewrites)
+    return write_plan(folder / f"{given_name(file)}.try.json", rewrites)
 
 
 def wanted_plans(options):
@@ -115,7 +122,7 @@ def wanted_plans(options):
              for choice in options.choices if choice != "depthwise"]
     if "depthwise" in options.choices:
         names.append(("depthwise", "depthwise", None))
-    return [*names, *((f"given_{p.stem}", "given", p) for p in options.plans),
+    return [*names, *((given_name(p), "given", p) for p in options.plans),
             *((f"variant_{i}", "variant", i) for i in range(options.variants))]
 
 

@@ -47,10 +47,10 @@ def partial_spearman(a, b, given):
 
 
 def distinct_plans(plans):
-    """Two choices may come to the same plan: those count once for the correlations."""
+    """Without those that rewrite nothing; two choices that come to the same plan count once for the correlations."""
     seen = {}
     for plan in plans:
-        if plan["name"] != "original":
+        if plan["rewrites"]:
             seen.setdefault(json.dumps(plan["rewrites"], sort_keys=True), plan)
     return list(seen.values())
 
@@ -61,7 +61,10 @@ def within_networks(networks, value):
 
 
 def correlations(networks):
-    """{predictor: correlations} over the plans of one or more networks, ranked within each."""
+    """{predictor: correlations} over the plans of one or more networks, ranked within each.
+
+    Networks of few plans are left out.
+    """
     networks = [distinct_plans(plans) for plans in networks]
     networks = [plans for plans in networks if len(plans) >= 4]
     if not networks:
@@ -79,6 +82,7 @@ def correlations(networks):
             "given_multiplies": None if name == "multiplies" else partial(everything),
             "given_multiplies_interval": None if name == "multiplies" else interval(partial, len(values)),
             "plans": len(values),
+            "networks": len(networks),
         }
     return found
 
@@ -126,11 +130,11 @@ def correlation_table(found):
     return "\n".join(lines)
 
 
-def together_text(together, others):
+def together_text(together):
     if not together:
         return ""
-    count = next(iter(together.values()))["plans"]
-    return (f"Over {count} distinct plans of {len(others) + 1} networks, ranked within each network:\n\n"
+    first = next(iter(together.values()))
+    return (f"Over {first['plans']} distinct plans of {first['networks']} networks, ranked within each network:\n\n"
             f"{correlation_table(together)}\n\n")
 
 
@@ -172,7 +176,7 @@ def write_report(plans, missing, original_accuracy, options):
             f"alike{' (in bfloat16)' if options.bfloat16 else ''}. Mean of {options.seeds} seeds. Times: one thread of "
             f"{cpu_name()}, all plans {'and the original in other engines ' if options.peers else ''}in turns; multiplies "
             f"as a part of the original's.\n\n{plan_table(plans)}\n\n{correlation_table(found)}\n\n"
-            f"{together_text(together, others)}Limits:\n\n{limits(options, plans, missing, original_accuracy)}\n")
+            f"{together_text(together)}Limits:\n\n{limits(options, plans, missing, original_accuracy)}\n")
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / f"{options.name}.json").write_text(json.dumps(report, indent=1) + "\n")
     (options.out / f"{options.name}.md").write_text(text)

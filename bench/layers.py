@@ -12,6 +12,7 @@ import csv
 import json
 import os
 import pathlib
+import statistics
 import sys
 import time
 
@@ -121,10 +122,12 @@ def direct_plan(convs, path):
 TIMES = ("min_ms", "median_ms", "cold_min_ms", "cold_median_ms")
 
 
-def keep_least(record, times):
-    """Of this round's times and those of the rounds before."""
-    for key, value in times.items():
-        record[key] = min(value, record.get(key, value))
+def add_round(record, times):
+    """Least of the rounds' minima, middle of their medians."""
+    rounds = record.setdefault("rounds", [])
+    rounds.append(times)
+    for key in times:
+        record[key] = (min if key.endswith("min_ms") else statistics.median)(r[key] for r in rounds)
 
 
 def time_ours(convs, options):
@@ -142,7 +145,7 @@ def time_ours(convs, options):
         for i, conv in enumerate(some):
             row = rows[f"conv{i}"]
             conv.setdefault("emulsion", {"algorithm": row["algorithm"], "schedule": row["schedule"]})
-            keep_least(conv["emulsion"], {key: row[key] for key in TIMES})
+            add_round(conv["emulsion"], {key: row[key] for key in TIMES})
         say(f"ours: {min(first + CHUNK, len(convs))} of {len(convs)}")
     return peak
 
@@ -208,7 +211,7 @@ def time_peers(convs, options):
             # The first calls are slower.
             times = measure(model, x, options.peer_seconds, options.folder)[3:]
             if times and min(times) > 0:
-                keep_least(conv.setdefault(peer, {}), {"min_ms": min(times), "median_ms": float(np.median(times))})
+                add_round(conv.setdefault(peer, {}), {"min_ms": min(times), "median_ms": float(np.median(times))})
             if i % 10 == 9 or i + 1 == len(convs):
                 say(f"{peer}: {i + 1} of {len(convs)}")
     return versions
@@ -240,7 +243,7 @@ def main():
     parser.add_argument("--model", nargs="+", metavar="NAME",
                         help="only these models' layers; default: all models and the shapes of conv_layers.csv")
     parser.add_argument("--direct", action="store_true", help="direct sums instead of what is expected to be fastest")
-    parser.add_argument("--rounds", type=int, default=3, help="of all engines in turns, of which the least times count")
+    parser.add_argument("--rounds", type=int, default=3, help="of all engines in turns")
     parser.add_argument("--seconds", type=float, default=1.0, help="of measuring ours, each 16 layers as a whole")
     parser.add_argument("--peer-seconds", type=float, default=0.2, help="each layer, each engine")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build" / "bench", help="where models lie")
@@ -249,6 +252,8 @@ def main():
     options.folder.mkdir(parents=True, exist_ok=True)
     options.out.mkdir(parents=True, exist_ok=True)
     convs = distinct_convs(options)
+    if options.rounds < 1:
+        parser.error("--rounds: one at least")
     cores, peak = os.sched_getaffinity(0), 0.0
     for number in range(options.rounds):
         say(f"round {number + 1} of {options.rounds}")

@@ -101,7 +101,7 @@ void print_search(const Refined& refined) {
     fmt::print("fused convs: {} kinds fused or taken apart, {} of them faster\n",
                refined.chains_tried, refined.chains_taken);
   if (refined.networks && refined.networks->by_default)
-    fmt::print("measured as a whole, the network without a search is no slower: it is kept\n");
+    fmt::print("measured as a whole, the network with default kernels is no slower: it is kept\n");
   if (refined.networks && refined.networks->tried > 0)
     fmt::print("whole networks: {} variants timed, {} of them faster\n", refined.networks->tried,
                refined.networks->taken);
@@ -206,7 +206,7 @@ std::function<Status()> define_compile(CLI::App& app) {
       ->type_name("NAME");
   app.add_option("--budget", options->budget,
                  "Measure alternative algorithms and schedules on this machine for about so many "
-                 "seconds, kernels first, then whole networks, keep the fastest, "
+                 "seconds, and which convs to fuse, keep the fastest, "
                  "and write the plan to DIR/NAME.plan.json")
       ->check(number_between(0, 1e9))
       ->type_name("SECONDS");

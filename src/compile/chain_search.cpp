@@ -3,18 +3,17 @@
 #include <algorithm>
 #include <map>
 
-#include "base/interrupt.h"
 #include "base/progress.h"
-#include "compile/network_timer.h"
 #include "compile/prepare.h"
 
 namespace emulsion {
 namespace {
 
-// Possible chains of the same shapes, none of which share a conv.
+// Chains of the same shapes.
 struct Kind {
-  Chains chains;
-  int64_t between = 0;  // elements that lie between their convs
+  Chains all;           // that are possible
+  Chains together;      // of these, some that share no conv
+  int64_t between = 0;  // elements that lie between the convs of these
 };
 
 bool overlap(const std::vector<int>& a, const std::vector<int>& b) {
@@ -25,10 +24,6 @@ bool overlap(const std::vector<int>& a, const std::vector<int>& b) {
 bool overlap(const Chains& chains, const std::vector<int>& chain) {
   return std::any_of(chains.begin(), chains.end(),
                      [&](const std::vector<int>& other) { return overlap(other, chain); });
-}
-
-bool contains(const Chains& chains, const std::vector<int>& chain) {
-  return std::find(chains.begin(), chains.end(), chain) != chains.end();
 }
 
 // Those with most between their convs first.
@@ -44,8 +39,9 @@ std::vector<Kind> kinds_of(const Network& network, const Chains& possible) {
         between += element_count(network.shape(network.layers[convs[conv]].output));
     }
     Kind& kind = by_shapes[shapes];
-    if (overlap(kind.chains, chain)) continue;
-    kind.chains.push_back(chain);
+    kind.all.push_back(chain);
+    if (overlap(kind.together, chain)) continue;
+    kind.together.push_back(chain);
     kind.between += between;
   }
   std::vector<Kind> kinds;
@@ -63,75 +59,78 @@ std::vector<int> chain_with(const Chains& chains, int conv) {
   return found == chains.end() ? std::vector<int>() : *found;
 }
 
-// All of a kind as one kernel each, or, where they are, apart.
-Chains with_other(const Chains& chains, const Kind& kind) {
-  const bool fused = std::all_of(kind.chains.begin(), kind.chains.end(),
-                                 [&](const auto& chain) { return contains(chains, chain); });
-  Chains result;
+Chains all_fused(const Chains& chains, const Kind& kind) {
+  Chains result = kind.together;
   for (const std::vector<int>& chain : chains)
-    if (!overlap(kind.chains, chain)) result.push_back(chain);
-  if (!fused) result.insert(result.end(), kind.chains.begin(), kind.chains.end());
+    if (!overlap(kind.together, chain)) result.push_back(chain);
+  std::sort(result.begin(), result.end());
+  return result;
+}
+
+Chains all_apart(const Chains& chains, const Kind& kind) {
+  Chains result = chains;
+  std::erase_if(result, [&](const std::vector<int>& chain) {
+    return std::count(kind.all.begin(), kind.all.end(), chain) > 0;
+  });
   return result;
 }
 
 class ChainSearch {
  public:
-  ChainSearch(const Network& network, RewrittenNetwork rewritten, KernelCache& cache,
-              const ChainSearchOptions& options)
-      : rewritten_(std::move(rewritten)),
-        options_(options),
-        timer_(network, cache, options.compile, options.records) {}
+  ChainSearch(RewrittenNetwork network, const ChainSearchOptions& options)
+      : network_(std::move(network)), options_(options) {}
 
   Result<ChainSearchResult> run() {
-    const CompileOptions& compile = options_.compile;
     TRY(planned_,
-        choose_chains(rewritten_.rewritten, rewritten_.choices, compile.target, compile.threads));
+        choose_chains(network_.rewritten, network_.choices, options_.target, options_.threads));
+    std::sort(planned_.begin(), planned_.end());
     chains_ = planned_;
     TRY(best_.plan, plan_with(chains_));
-    const std::vector<Kind> kinds =
-        kinds_of(rewritten_.rewritten,
-                 possible_chains(rewritten_.rewritten, compile.target, compile.threads));
+    const std::vector<Kind> kinds = kinds_of(
+        network_.rewritten, possible_chains(network_.rewritten, options_.target, options_.threads));
     Progress bar("fusing convs", static_cast<int64_t>(kinds.size()));
     for (size_t i = 0; i < kinds.size() && !options_.over(); ++i) {
       bar.update(static_cast<int64_t>(i),
                  best_ms_ > 0 ? fmt::format("best {:.2f} ms", best_ms_) : "");
-      const Status status = try_kind(kinds[i]);
-      if (!status.ok() && status.error().code == ExitCode::interrupted) break;
-      TRY_OK(status);
+      const Chains before = chains_;
+      for (const auto& other : {all_fused, all_apart}) {
+        const Chains chains = other(chains_, kinds[i]);
+        if (chains != chains_ && chains != before) try_chains(chains);
+      }
     }
     return ChainSearchResult{best_.plan, tried_, taken_};
   }
 
  private:
-  // What the plan says of convs that are chained in another way is left out.
+  // What the plan says of convs that are chained in another way is left out. An error where what it
+  // says of others does not apply any more: their neighbours want another layout.
   Result<Plan> plan_with(const Chains& chains) const {
-    RewrittenNetwork network = rewritten_;
+    RewrittenNetwork network = network_;
     std::erase_if(network.choices, [&](const auto& choice) {
       return chain_with(planned_, choice.first) != chain_with(chains, choice.first);
     });
-    const CompileOptions& compile = options_.compile;
-    TRY(const PreparedNetwork prepared, prepare(network, chains, compile.target, compile.threads));
-    return explicit_plan(prepared, compile.target, compile.threads);
+    TRY(const PreparedNetwork prepared,
+        prepare(network, chains, options_.target, options_.threads));
+    return explicit_plan(prepared, options_.target, options_.threads);
   }
 
-  Status try_kind(const Kind& kind) {
-    const Chains chains = with_other(chains_, kind);
-    PlannedNetwork changed;
-    TRY(changed.plan, plan_with(chains));
-    TRY(const NetworkRecord record, timer_.time(best_, changed));
+  void try_chains(const Chains& chains) {
+    Result<Plan> plan = plan_with(chains);
+    if (!plan.ok()) return;
+    PlannedNetwork changed{*std::move(plan), std::nullopt};
+    const Result<NetworkRecord> record = options_.time(best_, changed);
+    if (!record.ok()) return;
     ++tried_;
-    best_ms_ = record.original_min_ms;
-    if (!clearly_faster(record)) return ok();
+    best_ms_ = record->original_min_ms;
+    if (!clearly_faster(*record)) return;
     ++taken_;
-    best_ms_ = record.min_ms;
+    best_ms_ = record->min_ms;
     best_ = std::move(changed);
     chains_ = chains;
-    return ok();
   }
 
-  RewrittenNetwork rewritten_;
+  RewrittenNetwork network_;
   const ChainSearchOptions& options_;
-  NetworkTimer timer_;
   Chains planned_, chains_;  // of the plan, and of the best network so far
   PlannedNetwork best_;
   double best_ms_ = 0;
@@ -141,9 +140,9 @@ class ChainSearch {
 }  // namespace
 
 Result<ChainSearchResult> search_chains(const Network& network, const Plan& plan,
-                                        KernelCache& cache, const ChainSearchOptions& options) {
+                                        const ChainSearchOptions& options) {
   TRY(RewrittenNetwork rewritten, apply_plan(network, plan));
-  return ChainSearch(network, std::move(rewritten), cache, options).run();
+  return ChainSearch(std::move(rewritten), options).run();
 }
 
 }  // namespace emulsion

@@ -109,6 +109,17 @@ Result<PreparedNetwork> prepare(const Network& network, const Plan& plan, const 
   return prepare(rewritten, chains, target, threads);
 }
 
+std::vector<KernelSpec> specs_of(const PreparedNetwork& prepared) {
+  std::vector<KernelSpec> specs;
+  for (const KernelCall& call : prepared.calls) specs.push_back(call.spec);
+  return specs;
+}
+
+KernelSpec with_op(KernelSpec spec, const Op& op) {
+  spec.op = op;
+  return spec;
+}
+
 Plan explicit_plan(const PreparedNetwork& prepared, const std::string& target, int threads) {
   Plan plan{structure_hash(prepared.simplified), target, threads, {}};
   const std::vector<int> convs = conv_layers(prepared.simplified);

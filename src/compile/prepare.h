@@ -53,6 +53,10 @@ Result<PreparedNetwork> prepare(const RewrittenNetwork& network, const Chains& c
 Result<PreparedNetwork> prepare(const Network& network, const Plan& plan, const std::string& target,
                                 int threads = 1);
 
+std::vector<KernelSpec> specs_of(const PreparedNetwork& prepared);  // one a call
+// The spec for another call of the same kernel: its weights are its own.
+KernelSpec with_op(KernelSpec spec, const Op& op);
+
 // The plan that says all of it: rewrites, algorithms and schedules of every conv, defaults spelled
 // out.
 Plan explicit_plan(const PreparedNetwork& prepared, const std::string& target, int threads);

@@ -138,12 +138,6 @@ class Measurer {
   TimingOptions timing_;
 };
 
-// The spec for another call of the same kernel: its weights are its own.
-KernelSpec with_op(KernelSpec spec, const Op& op) {
-  spec.op = op;
-  return spec;
-}
-
 // What the cost model expects of half precision, for the calls of a group that there was no time
 // to measure.
 void add_expected(const PreparedNetwork& prepared, const Group& group, KernelCache& cache,
@@ -222,12 +216,6 @@ std::vector<Variant> variants_of(const PreparedNetwork& prepared, const std::vec
   std::vector<Variant> variants;
   for (auto& [ms, variant] : weighted) variants.push_back(std::move(variant));
   return variants;
-}
-
-std::vector<KernelSpec> specs_of(const PreparedNetwork& prepared) {
-  std::vector<KernelSpec> specs;
-  for (const KernelCall& call : prepared.calls) specs.push_back(call.spec);
-  return specs;
 }
 
 CompileOptions compile_options(const RefineOptions& options) {
@@ -338,10 +326,13 @@ Result<Refined> refine(const Network& network, const Plan& plan, KernelCache& ca
   }
   Records* const records = file ? &*file : nullptr;
   const Clock clock(options.seconds);
-  TRY(const ChainSearchResult chains,
-      search_chains(network, plan, cache, {compile_options(resolved), records, [&] {
-                                             return clock.over(k_chains_part);
-                                           }}));
+  NetworkTimer timer(network, cache, compile_options(resolved), records);
+  ChainSearchOptions search{resolved.target, resolved.threads, {}, {}};
+  search.time = [&](PlannedNetwork& original, PlannedNetwork& changed) {
+    return timer.time(original, changed);
+  };
+  search.over = [&] { return clock.over(k_chains_part); };
+  TRY(const ChainSearchResult chains, search_chains(network, plan, search));
   TRY(PreparedNetwork prepared, prepare(network, chains.plan, resolved.target, options.threads));
   Refinement refinement(network, cache, resolved, std::move(prepared), records, clock);
   TRY(Refined result, refinement.run());

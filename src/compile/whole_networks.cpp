@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/interrupt.h"
 #include "base/progress.h"
 #include "compile/network_timer.h"
 
@@ -60,12 +59,6 @@ class WholeNetworks {
   NetworkTimer timer_;
 };
 
-std::vector<KernelSpec> specs_of(const PreparedNetwork& prepared) {
-  std::vector<KernelSpec> specs;
-  for (const KernelCall& call : prepared.calls) specs.push_back(call.spec);
-  return specs;
-}
-
 class Stage {
  public:
   Stage(WholeNetworks& networks, std::vector<KernelSpec> specs)
@@ -86,12 +79,7 @@ class Stage {
 
   Status try_variant(const Variant& variant) {
     std::vector<KernelSpec> specs = best_.specs;
-    for (const size_t call : variant.calls) {
-      // The calls share a kernel, not their weights.
-      const Op op = specs[call].op;
-      specs[call] = variant.spec;
-      specs[call].op = op;
-    }
+    for (const size_t call : variant.calls) specs[call] = with_op(variant.spec, specs[call].op);
     Candidate changed = networks_.candidate(std::move(specs));
     if (changed.network.plan == best_.network.plan) return ok();
     TRY(const bool allowed, networks_.allowed(changed));

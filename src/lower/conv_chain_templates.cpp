@@ -43,8 +43,9 @@ std::vector<CostedSchedule> chain_schedules(const ConvChain& chain, const Shape&
   ChainStage row = stages.back();
   Conv last = *row.conv;
   const Shape& taps = last.weight->shape;
-  last.pad[0] = last.pad[2] = 0;
-  row.nest = conv_nest(last, {1, row.input[1], (taps[2] - 1) * last.dilation[0] + 1, row.input[3]});
+  const int64_t columns = row.input[3] + last.pad[1] + last.pad[3];
+  last.pad = {0, 0, 0, 0};  // its scratch holds the padding
+  row.nest = conv_nest(last, {1, row.input[1], (taps[2] - 1) * last.dilation[0] + 1, columns});
   std::vector<std::vector<CostedSchedule>> of_stage;
   for (size_t i = 0; i + 1 < stages.size(); ++i)
     of_stage.push_back(step_schedules(stages[i], machine));

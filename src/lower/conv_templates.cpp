@@ -92,7 +92,8 @@ std::string parallel_loop(const std::vector<std::pair<std::string, int64_t>>& lo
   return largest->second > 1 ? largest->first : "";
 }
 
-// Input channels whose part of a tile's inputs stays in the first level cache for all taps; 0: all.
+// Input channels, whole steps of them, whose part of a tile's inputs stays in the first level cache
+// for all taps; 0: all.
 int near_channels(const Nest& nest, const ConvTile& tile, const Machine& machine) {
   if (nest.ky * nest.kx == 1) return 0;
   const int64_t rows = (tile.y - 1) * nest.stride[0] + (nest.ky - 1) * nest.dilation[0] + 1;
@@ -100,7 +101,8 @@ int near_channels(const Nest& nest, const ConvTile& tile, const Machine& machine
   const auto bytes = [&](int64_t channels) { return 4 * rows * columns * channels; };
   const int64_t near = machine.l1_bytes * 6 / 10;
   int64_t channels = nest.ci;
-  while (channels % 2 == 0 && channels > 32 && bytes(channels) > near) channels /= 2;
+  const int64_t step = tile.unroll_ci;
+  while (channels % (2 * step) == 0 && channels > 32 && bytes(channels) > near) channels /= 2;
   return channels < nest.ci ? static_cast<int>(channels) : 0;
 }
 
@@ -265,10 +267,6 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
       }
   if (!better && schedules.size() + stationary.size() <= k_most_schedules) add_stationary();
   return schedules;
-}
-
-bool packing_shuffles(int64_t packed) {
-  return packed > 2;
 }
 
 std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,

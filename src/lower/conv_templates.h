@@ -26,7 +26,9 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
 
 // Whether so many groups in a vector get their inputs by shuffles, for which the input channels of
 // a group are unrolled; two are loaded one by one.
-bool packing_shuffles(int64_t packed);
+constexpr bool packing_shuffles(int64_t packed) {
+  return packed > 2;
+}
 // The same for packed_view's nest, with so many groups in a vector.
 std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,
                                              const Machine& machine);

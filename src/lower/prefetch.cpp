@@ -178,10 +178,10 @@ class InsertsPrefetches : public IRMutator {
     // Loops may be shorter where taps only read padding: they count as they are elsewhere.
     auto loop = loops_.rbegin();
     for (; loop != loops_.rend() && expr_uses_var(first, (*loop)->name); ++loop)
-      stream.start = substitute((*loop)->name, least((*loop)->min), stream.start);
+      stream.start = substitute((*loop)->name, bound((*loop)->min, Direction::Lower), stream.start);
     stream.position = simplify(first - stream.start);
     for (; loop != loops_.rend() && !expr_uses_var(first, (*loop)->name); ++loop) {
-      const auto extent = as_const_int(least((*loop)->extent));
+      const auto extent = as_const_int(bound((*loop)->extent, Direction::Upper));
       if (!extent || *extent < 1) return std::nullopt;
       stream.pass +=
           (Variable::make(Halide::Int(32), (*loop)->name) - (*loop)->min) * stream.passes;
@@ -197,14 +197,13 @@ class InsertsPrefetches : public IRMutator {
     return stream;
   }
 
-  // The least value of a loop's bound, or the bound itself where there is no telling.
-  Expr least(const Expr& bound) const {
+  // The least or largest value of a loop's min or extent, or that itself where there is no telling.
+  Expr bound(const Expr& value, Direction direction) const {
     Scope<Interval> loops;
     for (const For* loop : loops_)
       loops.push(loop->name, Interval(simplify(loop->min), simplify(loop->min + loop->extent - 1)));
-    const Expr constant =
-        find_constant_bound(substitute_lets(lets_, bound), Direction::Lower, loops);
-    return constant.defined() ? constant : bound;
+    const Expr constant = find_constant_bound(substitute_lets(lets_, value), direction, loops);
+    return constant.defined() ? constant : value;
   }
 
   static constexpr int k_line_bytes = 64;

@@ -24,11 +24,12 @@ struct KernelChoice {
 };
 
 struct LayerChoice {
-  int conv = 0;                       // position in conv_layers() of the network before rewriting
-  std::string name;                   // hint
-  std::string shape;                  // hint, and checked: "64x32x32 -> 64x32x32 k3x3 s1x1 g1"
-  Steps rewrite;                      // empty: none
-  std::vector<KernelChoice> kernels;  // one for each conv after the rewrite; empty: defaults
+  int conv = 0;       // position in conv_layers() of the network before rewriting
+  std::string name;   // hint
+  std::string shape;  // hint, and checked: "64x32x32 -> 64x32x32 k3x3 s1x1 g1"
+  Steps rewrite;      // empty: none
+  // One for each conv after the rewrite; empty: as its program steps say, else defaults.
+  std::vector<KernelChoice> kernels;
   bool operator==(const LayerChoice&) const = default;
 };
 

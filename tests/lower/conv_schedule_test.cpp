@@ -65,16 +65,19 @@ TEST_P(TemplateSchedule, IsAcceptedAndTheDefaultIsFirst) {
 
 INSTANTIATE_TEST_SUITE_P(
     , TemplateSchedule,
-    testing::Values(ConvCase{}, k_odd, ConvCase{.input = {1, 64, 56, 56}, .co = 64},
-                    ConvCase{.input = {1, 512, 7, 7}, .co = 512},
-                    ConvCase{.input = {1, 4096, 9, 40}, .co = 512},
-                    ConvCase{.input = {1, 1, 1, 1}, .co = 1},
-                    ConvCase{.input = {4, 3, 31, 33}, .co = 17, .kernel = {7, 7}, .stride = {2, 2}},
-                    ConvCase{.input = {1, 96, 14, 14}, .co = 96, .groups = 96},
-                    ConvCase{.input = {1, 3, 5, 5}, .co = 3, .groups = 3},
-                    ConvCase{
-                        .input = {2, 40, 9, 9}, .co = 24, .kernel = {1, 1}, .pad = {0, 0, 0, 0}},
-                    ConvCase{.input = {1, 32, 8, 8}, .co = 64, .groups = 8}));
+    testing::Values(
+        ConvCase{}, k_odd, ConvCase{.input = {1, 64, 56, 56}, .co = 64},
+        ConvCase{.input = {1, 512, 7, 7}, .co = 512},
+        ConvCase{.input = {1, 4096, 9, 40}, .co = 512}, ConvCase{.input = {1, 1, 1, 1}, .co = 1},
+        ConvCase{.input = {4, 3, 31, 33}, .co = 17, .kernel = {7, 7}, .stride = {2, 2}},
+        ConvCase{.input = {1, 96, 14, 14}, .co = 96, .groups = 96},
+        ConvCase{.input = {1, 3, 5, 5}, .co = 3, .groups = 3},
+        ConvCase{.input = {2, 40, 9, 9}, .co = 24, .kernel = {1, 1}, .pad = {0, 0, 0, 0}},
+        ConvCase{.input = {1, 32, 8, 8}, .co = 64, .groups = 8},
+        // Input channels whose halves are odd.
+        ConvCase{.input = {1, 276, 28, 28}, .co = 64, .stride = {2, 2}},
+        ConvCase{.input = {1, 130, 14, 14}, .co = 40},
+        ConvCase{.input = {1, 300, 14, 14}, .co = 64, .kernel = {5, 5}, .pad = {2, 2, 2, 2}}));
 
 // The last of the alternatives differ most from the default.
 TEST(LastTemplateSchedule, ComputesTheConv) {
