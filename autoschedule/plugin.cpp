@@ -305,8 +305,8 @@ class Joint {
       return error("algorithm {} does not compute this {} conv", wanted, algorithm(conv));
     std::vector<std::string> candidates = {parameters_.schedule};
     if (parameters_.schedule.empty())
-      candidates = conv.depthwise ? steps_of(depthwise_schedules(conv.nest, machine_))
-                                  : steps_of(conv_schedules(conv.nest, machine_));
+      candidates = conv.depthwise ? steps_of(depthwise_schedules(conv.nest, machine_, 1))
+                                  : steps_of(conv_schedules(conv.nest, machine_, 1));
     std::optional<Error> why;
     for (const std::string& steps : candidates) {
       Result<ConvSchedule> schedule = conv_schedule(conv.nest, steps, rules(conv));

@@ -38,6 +38,18 @@ int write_all(int fd, std::string_view content) {
   return sync_reason;
 }
 
+// What a symbolic link leads to, whether it is there or not.
+fs::path followed(fs::path path) {
+  std::error_code ec;
+  constexpr int k_most_links = 40;  // as the kernel follows
+  for (int i = 0; i < k_most_links && fs::is_symlink(path, ec); ++i) {
+    const fs::path next = fs::read_symlink(path, ec);
+    if (ec) break;
+    path = path.parent_path() / next;  // or next, where that is absolute
+  }
+  return path;
+}
+
 }  // namespace
 
 Result<std::string> read_file(const fs::path& path) {
@@ -64,11 +76,12 @@ Status write_file(const fs::path& path, std::string_view content) {
     if (reason != 0) return cannot_write(path, reason);
     return ok();
   }
-  const std::string temporary = fmt::format("{}.tmp{}", path.string(), ::getpid());
+  const fs::path target = followed(path);
+  const std::string temporary = fmt::format("{}.tmp{}", target.string(), ::getpid());
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0) return cannot_write(path, errno);
   int reason = write_all(fd, content);
-  if (reason == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) reason = errno;
+  if (reason == 0 && ::rename(temporary.c_str(), target.c_str()) != 0) reason = errno;
   if (reason == 0) return ok();
   ::unlink(temporary.c_str());
   return cannot_write(path, reason);

@@ -26,7 +26,7 @@ Result<ConvSchedule> schedule_of(const KernelSpec& spec) {
 }
 
 std::vector<CostedSchedule> costed(const KernelSpec& spec) {
-  return depthwise_schedules(conv_view(spec).nest, machine_of(spec.target));
+  return depthwise_schedules(conv_view(spec).nest, machine_of(spec.target), spec.threads);
 }
 
 std::vector<std::string> schedules(const KernelSpec& spec) {

@@ -28,9 +28,9 @@ struct TiledConv {
     const ConvView view = View(spec);
     const Nest& nest = view.nest;
     const Machine machine = machine_of(spec.target, spec.weights);
-    std::vector<CostedSchedule> schedules = view.packed > 1
-                                                ? packed_schedules(nest, view.packed, machine)
-                                                : conv_schedules(nest, machine);
+    std::vector<CostedSchedule> schedules =
+        view.packed > 1 ? packed_schedules(nest, view.packed, machine, spec.threads)
+                        : conv_schedules(nest, machine, spec.threads);
     // The templates have enough iterations for any few threads.
     if (nest.multiplies() >= k_parallel_multiplies)
       for (CostedSchedule& schedule : schedules) schedule.cycles /= spec.threads;

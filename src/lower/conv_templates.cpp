@@ -83,10 +83,11 @@ ScoredTiles tiles_by_speed(const Nest& nest, const Machine& machine, const TileL
   return scored;
 }
 
-// The outermost loop with enough iterations to share among threads.
-std::string parallel_loop(const std::vector<std::pair<std::string, int64_t>>& loops) {
+// The outermost loop with enough iterations to share among threads. An inner one costs more: a task
+// then ends before its weights have served all pixels.
+std::string parallel_loop(const std::vector<std::pair<std::string, int64_t>>& loops, int threads) {
   for (const auto& [name, extent] : loops)
-    if (extent >= 4) return name;
+    if (extent > 1 && (extent >= 2 * threads || extent % threads == 0)) return name;
   const auto largest = std::max_element(
       loops.begin(), loops.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return largest->second > 1 ? largest->first : "";
@@ -145,7 +146,7 @@ std::vector<std::string> steps_of(const std::vector<CostedSchedule>& schedules) 
   return result;
 }
 
-std::string conv_steps(const Nest& nest, const ConvTile& tile) {
+std::string conv_steps(const Nest& nest, const ConvTile& tile, int threads) {
   StepText steps;
   // Channels inside pixels: an input is loaded once and needs no register after its vectors of
   // channels.
@@ -209,13 +210,13 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile) {
     steps.add("interchange co x");
     around = {n, g, y, x, co};
   }
-  if (tile.parallel && nest.multiplies() >= k_parallel_multiplies)
-    if (const std::string loop = parallel_loop(around); !loop.empty())
+  if (threads > 0 && nest.multiplies() >= k_parallel_multiplies)
+    if (const std::string loop = parallel_loop(around, threads); !loop.empty())
       steps.add("parallel {}", loop);
   return steps.text();
 }
 
-std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine,
+std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine, int threads,
                                            ScheduleUse use) {
   std::vector<CostedSchedule> schedules;
   const bool taps = nest.ky * nest.kx > 1;
@@ -227,6 +228,7 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
   if (nest.groups > 1 && nest.ci * 4 % k_line_bytes != 0)
     orders.insert(orders.begin(), rows_groups_pixels);
   const bool rows = use == ScheduleUse::rows;
+  if (rows) threads = 0;
   if (rows) orders = {channels_rows_pixels};
   // Input channels a step: all of a few; otherwise two where nothing else shares the loop's cost.
   std::vector<int> unrolls{taps ? 1 : 2, taps ? 2 : 1};
@@ -244,7 +246,7 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
   const bool better = !stationary.empty() && stationary.front().first < tiles.front().first;
   const auto add_stationary = [&] {
     for (const auto& [cycles, tile] : stationary)
-      add_schedule(schedules, cycles, conv_steps(nest, tile));
+      add_schedule(schedules, cycles, conv_steps(nest, tile, threads));
   };
   if (better) add_stationary();
   for (const TileOrder order : orders)
@@ -256,21 +258,20 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
         const bool near = tile.taps_within && order == rows_channels_pixels &&
                           input_bytes(nest) * 4 <= machine.l2_bytes;
         tile.order = near ? channels_rows_pixels : order;
-        tile.parallel = !rows;
         if (!tile.taps_within) tile.unroll_ci = unroll;
         tile.ci_block = near_channels(nest, tile, machine);
         const int64_t copies = int64_t{tile.vectors} * tile.y * tile.x * tile.unroll_ci;
         if (tile.unroll_ci == nest.ci && copies * nest.kx <= k_most_copies)
           tile.unroll_kx = static_cast<int>(nest.kx);
         if (schedules.size() < k_most_schedules)
-          add_schedule(schedules, cycles, conv_steps(nest, tile));
+          add_schedule(schedules, cycles, conv_steps(nest, tile, threads));
       }
   if (!better && schedules.size() + stationary.size() <= k_most_schedules) add_stationary();
   return schedules;
 }
 
 std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,
-                                             const Machine& machine) {
+                                             const Machine& machine, int threads) {
   // Measured: shuffles take turns with multiplications; each serves all taps of a row.
   const double slower = nest.kx > 1 ? (packing_shuffles(packed) ? 1.25 : 1.4) : 2;
   std::vector<CostedSchedule> schedules;
@@ -279,7 +280,7 @@ std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,
     if (packing_shuffles(packed)) tile.unroll_ci = static_cast<int>(nest.ci);
     const int64_t sums = int64_t{tile.vectors} * tile.y * tile.x;
     if (sums * tile.unroll_ci * tile.unroll_kx <= k_most_packed_copies)
-      add_schedule(schedules, slower * cycles, conv_steps(nest, tile));
+      add_schedule(schedules, slower * cycles, conv_steps(nest, tile, threads));
   };
   const TileLimits limits{TileOrder::rows_groups_pixels, packing_shuffles(packed) ? 6 : 1, 1};
   for (const auto& [cycles, tile] : tiles_by_speed(nest, machine, limits)) add(cycles, tile);
@@ -289,7 +290,7 @@ std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,
 }
 
 std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine,
-                                                ScheduleUse use) {
+                                                int threads, ScheduleUse use) {
   int lanes = 1;
   while (lanes * 2 <= nest.groups && lanes < machine.vector) lanes *= 2;
   std::vector<CostedSchedule> schedules;
@@ -313,7 +314,8 @@ std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine&
       const std::string loop = parallel_loop({{"n", nest.n},
                                               {"y", nest.y},
                                               {"x", divide_up(nest.x, x)},
-                                              {"g", divide_up(nest.groups, channels)}});
+                                              {"g", divide_up(nest.groups, channels)}},
+                                             threads);
       if (!loop.empty()) steps.add("parallel {}", loop);
     }
     add_schedule(schedules, cycles, steps.text());

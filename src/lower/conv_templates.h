@@ -15,13 +15,14 @@ namespace emulsion {
 void add_schedule(std::vector<CostedSchedule>& schedules, double cycles, const std::string& steps);
 std::vector<std::string> steps_of(const std::vector<CostedSchedule>& schedules);
 
-// The steps of a tile on a conv's unscheduled nest.
-std::string conv_steps(const Nest& nest, const ConvTile& tile);
-// What a schedule is for: a kernel of its own, or some rows that a chain of convs computes at a
-// time, which one thread does, channels outside pixels.
+// The steps of a tile on a conv's unscheduled nest, for so many threads to share where that pays;
+// 0: without a parallel loop.
+std::string conv_steps(const Nest& nest, const ConvTile& tile, int threads);
+// What a schedule is for: a kernel of its own, whose loops so many threads share, or some rows that
+// a chain of convs computes at a time, which one thread does, channels outside pixels.
 enum class ScheduleUse { kernel, rows };
 // Alternatives worth measuring (24 at most), default first.
-std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine,
+std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine, int threads,
                                            ScheduleUse use = ScheduleUse::kernel);
 
 // Whether so many groups in a vector get their inputs by shuffles, for which the input channels of
@@ -31,11 +32,11 @@ constexpr bool packing_shuffles(int64_t packed) {
 }
 // The same for packed_view's nest, with so many groups in a vector.
 std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,
-                                             const Machine& machine);
+                                             const Machine& machine, int threads);
 
 // The same for groups = ci = co, where vectors run over the channels g.
 std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine,
-                                                ScheduleUse use = ScheduleUse::kernel);
+                                                int threads, ScheduleUse use = ScheduleUse::kernel);
 
 // What Winograd's threads share. Tiles: each transforms its own inputs. Channels: each transforms
 // all inputs for itself, which costs less than fetching what another one wrote.

@@ -29,7 +29,6 @@ struct ConvTile {
   TileOrder order = TileOrder::channels_rows_pixels;
   // All taps of a row at each input channel, so that neighbouring pixels' inputs are loaded once.
   bool taps_within = false;
-  bool parallel = true;  // where there is work for threads
 };
 
 // The narrowest vector that holds all channels, or the widest there is.

@@ -46,6 +46,19 @@ TEST(File, ADeviceIsWrittenToAndNotReplaced) {
   EXPECT_TRUE(fs::is_character_file(device));
 }
 
+TEST(File, ALinkStaysAndWhatItLeadsToIsWritten) {
+  TemporaryDirectory directory;
+  const fs::path file = directory.path() / "file", link = directory.path() / "link",
+                 second = directory.path() / "second";
+  fs::create_symlink("file", link);
+  fs::create_symlink(link, second);
+  for (const char* content : {"new", "newer"}) {  // nothing is there at first
+    ASSERT_TRUE(write_file(second, content).ok());
+    EXPECT_TRUE(fs::is_symlink(second) && fs::is_symlink(link) && !fs::is_symlink(file));
+    EXPECT_EQ(*read_file(file), content);
+  }
+}
+
 TEST(File, ErrorsNameThePath) {
   for (const char* path : {"/nowhere/at/all", "/"}) {
     const auto read = read_file(path);
