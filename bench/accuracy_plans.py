@@ -45,20 +45,23 @@ def explored_plan(choice, speedup, model, files, folder, options):
     return out / min(fast, key=lambda p: p["measured"]["speedup"])["file"]
 
 
+def one_core_worker(name, command, model, output):
+    """The command as a worker of one thread, on the first core."""
+    core = sorted(os.sched_getaffinity(0))[:1]
+    given = write_input(model, output.parent / "input.raw")
+    return Worker(name, [*command, 1, given, output], core, output)
+
+
 def plan_worker(name, model, plan, folder):
     """A process with the network compiled by the plan, on one core."""
     identifier = "plan_" + re.sub(r"\W", "_", name)
     command = our_command(model, identifier, folder / "libraries", ["--plan", plan])
-    output = folder / f"{identifier}.output"
-    core = sorted(os.sched_getaffinity(0))[:1]
-    return Worker(name, [*command, 1, write_input(model, folder / "input.raw"), output], core, output)
+    return one_core_worker(name, command, model, folder / f"{identifier}.output")
 
 
 def peer_worker(peer, model, folder):
     """A process with another engine that runs the original, on the same core."""
-    output = folder / f"peer_{peer}.output"
-    core = sorted(os.sched_getaffinity(0))[:1]
-    return Worker(peer, [*peer_command(peer, model), 1, write_input(model, folder / "input.raw"), output], core, output)
+    return one_core_worker(peer, peer_command(peer, model), model, folder / f"peer_{peer}.output")
 
 
 def measured_speedup(model, plan, original_plan, folder, rounds=12):

@@ -256,6 +256,17 @@ Error one_line(Error error) {
   return error;
 }
 
+// By number among the convs that are left: as the plan has them, or as the rewrite's own program
+// steps run them.
+std::map<int, KernelChoice> kernels_of(const LayerChoice& choice, const ConvsLeft& convs) {
+  std::map<int, KernelChoice> kernels;
+  for (size_t i = 0; i < choice.kernels.size(); ++i)
+    kernels[static_cast<int>(i)] = choice.kernels[i];
+  if (!kernels.empty()) return kernels;
+  for (const int conv : convs.scheduled) kernels[conv] = {"direct", to_text(convs.schedule)};
+  return kernels;
+}
+
 }  // namespace
 
 std::string shape_hint(const Network& network, int layer) {
@@ -311,21 +322,6 @@ Status check(const Plan& plan, const Network& simplified) {
   if (!status.ok()) return one_line(status.error());
   return ok();
 }
-
-namespace {
-
-// By number among the convs that are left: as the plan has them, or as the rewrite's own program
-// steps run them.
-std::map<int, KernelChoice> kernels_of(const LayerChoice& choice, const ConvsLeft& convs) {
-  std::map<int, KernelChoice> kernels;
-  for (size_t i = 0; i < choice.kernels.size(); ++i)
-    kernels[static_cast<int>(i)] = choice.kernels[i];
-  if (!kernels.empty()) return kernels;
-  for (const int conv : convs.scheduled) kernels[conv] = {"direct", to_text(convs.schedule)};
-  return kernels;
-}
-
-}  // namespace
 
 Plan rewritten_plan(const Plan& plan, const Network& simplified_original,
                     const Network& simplified_rewritten) {
