@@ -43,11 +43,14 @@ class ConvLayer : public Halide::Generator<ConvLayer> {
   void configure() {
     spec_ = spec();
     for (size_t i = 0; i < spec_.inputs.size(); ++i)
-      add_input<Halide::Buffer<float>>(i == 0 ? "in" : "residual", 4);
-    const std::vector<emulsion::PackedConstant> packed = pack_constants(spec_, spec_.op);
-    for (size_t i = 0; i < packed.size(); ++i)
-      add_input<Halide::Buffer<float>>(fmt::format("constant{}", i),
-                                       static_cast<int>(packed[i].extents.size()));
+      inputs_.push_back(add_input<Halide::Buffer<float>>(i == 0 ? "in" : "residual", 4));
+    for (const emulsion::PackedConstant& packed : pack_constants(spec_, spec_.op)) {
+      emulsion::BufferLayout& layout = constants_.emplace_back();
+      for (const int extent : packed.extents) layout.dimensions.push_back({.extent = extent});
+      inputs_.push_back(
+          add_input<Halide::Buffer<float>>(fmt::format("constant{}", constants_.size() - 1),
+                                           static_cast<int>(packed.extents.size())));
+    }
     const bool grouped = int{groups} > 1 && spec_.algorithm != "depthwise";
     out_ = add_output<Halide::Buffer<float>>("output", grouped ? 5 : 4);
   }
@@ -63,9 +66,21 @@ class ConvLayer : public Halide::Generator<ConvLayer> {
         depthwise ? build_depthwise_funcs(conv, view) : build_conv_funcs(conv, view, schedule);
     if (!using_autoscheduler()) schedule_conv(funcs, schedule, get_target());
     *out_ = funcs.out;
+    for (size_t i = 0; i < inputs_.size(); ++i)
+      estimate(*inputs_[i], i < view.inputs.size() ? input_layout(view.inputs[i])
+                                                   : constants_[i - view.inputs.size()]);
+    estimate(*out_, output_layout(view.output));
   }
 
  private:
+  // What Halide's own autoschedulers and RunGen go by; the bounds are fixed in any case.
+  template <class Buffer>
+  static void estimate(Buffer& buffer, const emulsion::BufferLayout& layout) {
+    for (size_t i = 0; i < layout.dimensions.size(); ++i)
+      buffer.dim(static_cast<int>(i))
+          .set_estimate(layout.dimensions[i].min, layout.dimensions[i].extent);
+  }
+
   emulsion::KernelSpec spec() {
     // Plain integers: a GeneratorParam takes part in overloads of its own.
     const int g = groups, channels = ci, rim = pad, step = stride, spread = dilation;
@@ -100,6 +115,8 @@ class ConvLayer : public Halide::Generator<ConvLayer> {
   }
 
   emulsion::KernelSpec spec_;
+  std::vector<emulsion::BufferLayout> constants_;
+  std::vector<Input<Halide::Buffer<float>>*> inputs_;  // the spec's, then the constants
   Output<Halide::Buffer<float>>* out_ = nullptr;
 };
 
