@@ -7,7 +7,9 @@
 #include "base/progress.h"
 #include "cli/operands.h"
 #include "cli/verb.h"
+#include "legality/kernel_convs.h"
 #include "lower/algorithm.h"
+#include "lower/lower.h"
 #include "nest/recalibrate.h"
 #include "nest/rewrite.h"
 #include "onnx/export.h"
@@ -30,17 +32,24 @@ Result<Tensor> read_images(const std::string& path) {
 }
 
 Result<RecalibratedNetwork> rewrite(const Network& network, const std::map<int, Steps>& steps,
-                                    const std::string& data) {
-  if (data.empty()) {
+                                    const TransformOptions& options) {
+  if (options.data.empty()) {
     TRY(Network result, apply_rewrites(network, steps));
     return RecalibratedNetwork{std::move(result), 0, 0};
   }
-  TRY(const Tensor images, read_images(data));
+  TRY(const Tensor images, read_images(options.data));
+  TRY_OK(check_cache(options));
+  KernelCache cache = kernel_cache(options);
+  TRY(const std::string target, resolve_target("host"));
+  KernelEngine engine(cache, target);
   Progress progress("statistics");
-  auto result = rewrite_on_data(network, steps, images, [&](int done, int all) {
+  KernelConvs convs(engine, [&](int done, int all) {
+    progress.update(done, fmt::format("of {} kernels compiled", all));
+  });
+  auto result = rewrite_on_data(network, steps, images, &convs, [&](int done, int all) {
     progress.update(done, fmt::format("of {} layers", all));
   });
-  if (!result.ok()) return result.error().in(data);
+  if (!result.ok()) return result.error().in(options.data);
   return result;
 }
 
@@ -88,7 +97,7 @@ Status transform(const TransformOptions& options) {
   TRY_OK(check_distinct({options.model, options.plan, options.data}, outputs));
 
   const std::map<int, Steps> steps = rewrites(plan);
-  TRY(const RecalibratedNetwork result, rewrite(network, steps, options.data));
+  TRY(const RecalibratedNetwork result, rewrite(network, steps, options));
   TRY(const std::string bytes, export_onnx_bytes(result.network));
   // The plan is for the file as it will be read.
   auto read_back = import_onnx_bytes(bytes, output);
@@ -143,6 +152,7 @@ std::function<Status()> define_transform(CLI::App& app) {
                  "statistics of batch "
                  "norms behind rewritten convs")
       ->type_name("IMAGES.npy");
+  add_cache_options(app, *options);
   app.footer(
       "Weights are inherited: slices for groups, a truncated SVD for bottlenecks. Fine-tune T.onnx "
       "in your\n"

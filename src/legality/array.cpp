@@ -80,6 +80,13 @@ Array<T> to_array(const Tensor& tensor) {
   return result;
 }
 
+Tensor to_tensor(const Array<float>& array) {
+  std::vector<float> values(array.data.size());
+  copy_strided(array.shape, values.data(), onnx_order_strides(array.shape), array.data.data(),
+               array_strides(array.shape));
+  return Tensor(array.shape, std::move(values));
+}
+
 template Array<float> to_array(const Tensor&);
 template Array<double> to_array(const Tensor&);
 

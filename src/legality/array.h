@@ -60,6 +60,7 @@ std::vector<int64_t> onnx_order_strides(const Shape& shape);
 
 template <class T>
 Array<T> to_array(const Tensor& tensor);
+Tensor to_tensor(const Array<float>& array);
 
 // Calls row(offsets, steps, count) for every innermost run of an index space, for K strided views
 // of it at once; strides may be 0 (broadcast) or negative. Runs follow the first view's memory

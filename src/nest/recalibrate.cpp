@@ -56,7 +56,9 @@ class ForwardPass {
   using Before = std::function<void(Layer&, const Batches&)>;
   using After = std::function<void(const Layer&, const Batches&)>;
 
-  ForwardPass(Network& network, const Tensor& images) : network_(network) {
+  // convs: null for the plain reference.
+  ForwardPass(Network& network, const Tensor& images, ConvFunction* convs)
+      : network_(network), convs_(convs) {
     const Shape& shape = network.shape(network.inputs[0]);
     const int64_t size = element_count(shape), batches = images.shape[0] / shape[0];
     Batches& input = values_[network.inputs[0]];
@@ -73,17 +75,19 @@ class ForwardPass {
   Status run(const Before& before, const After& after) {
     const size_t batches = values_[network_.inputs[0]].size();
     const int workers = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    if (convs_) TRY_OK(convs_->prepare(network_));
     for (int i = 0; i < static_cast<int>(network_.layers.size()); ++i) {
       if (interrupted()) return Error{"interrupted", ExitCode::interrupted};
       Layer& layer = network_.layers[i];
       if (!layer.inputs.empty()) before(layer, values_[layer.inputs[0]]);
       Batches& output = values_[layer.output];
       output.resize(batches);
-      parallel_for(static_cast<int>(batches), workers, [&](int b) {
-        std::vector<Tensor> inputs;
-        for (const ValueId id : layer.inputs) inputs.push_back(values_.at(id)[b]);
-        output[b] = evaluate(layer.op, inputs);
-      });
+      std::vector<Status> statuses(batches, ok());
+      parallel_for(static_cast<int>(batches), workers,
+                   [&](int b) { statuses[b] = run_batch(layer, b, output[b]); });
+      for (const Status& status : statuses) {
+        if (!status.ok()) return status.error().in(fmt::format("layer '{}'", layer.name));
+      }
       after(layer, output);
       for (const ValueId id : layer.inputs) {
         if (last_reader_[id] == i) values_.erase(id);
@@ -94,7 +98,20 @@ class ForwardPass {
   }
 
  private:
+  Status run_batch(const Layer& layer, int b, Tensor& output) const {
+    const auto* conv = std::get_if<Conv>(&layer.op);
+    if (convs_ && conv) {
+      TRY(output, convs_->run(*conv, values_.at(layer.inputs[0])[b]));
+      return ok();
+    }
+    std::vector<Tensor> inputs;
+    for (const ValueId id : layer.inputs) inputs.push_back(values_.at(id)[b]);
+    output = evaluate(layer.op, inputs);
+    return ok();
+  }
+
   Network& network_;
+  ConvFunction* const convs_;
   std::map<ValueId, Batches> values_;  // those that some layer will still read
   std::vector<int> last_reader_;       // by value
 };
@@ -210,17 +227,17 @@ Status check_images(const Network& network, const Tensor& images) {
 
 Result<RecalibratedNetwork> rewrite_on_data(const Network& network,
                                             const std::map<int, Steps>& rewrites,
-                                            const Tensor& images,
+                                            const Tensor& images, ConvFunction* convs,
                                             const std::function<void(int, int)>& on_layer) {
   TRY_OK(check_images(network, images));
   TRY(const Network plain, apply_rewrites(network, rewrites));
 
   // The value of a conv and of its replacement have the same name.
   std::set<std::string> rewritten_values, bare_values;
-  const std::vector<int> convs = conv_layers(network);
+  const std::vector<int> conv_positions = conv_layers(network);
   const NormSearch search(network);
   for (const auto& [conv, steps] : rewrites) {
-    const ValueId value = network.layers[convs[conv]].output;
+    const ValueId value = network.layers[conv_positions[conv]].output;
     rewritten_values.insert(network.values[value].name);
     if (!search.normed(value)) bare_values.insert(network.values[value].name);
   }
@@ -242,7 +259,7 @@ Result<RecalibratedNetwork> rewrite_on_data(const Network& network,
       if (bare_values.contains(name)) original[name] = moments_of(output);
       count();
     };
-    TRY_OK(ForwardPass(copy, images).run([](Layer&, const Batches&) {}, remember));
+    TRY_OK(ForwardPass(copy, images, convs).run([](Layer&, const Batches&) {}, remember));
   }
   const std::vector<bool> changed = behind(result.network, rewritten_values);
   const auto renew = [&](Layer& layer, const Batches& input) {
@@ -259,7 +276,7 @@ Result<RecalibratedNetwork> rewrite_on_data(const Network& network,
     norm->variance = per_channel(now.variance);
     ++result.renewed;
   };
-  TRY_OK(ForwardPass(result.network, images).run(renew, [&](const Layer&, const Batches&) {
+  TRY_OK(ForwardPass(result.network, images, convs).run(renew, [&](const Layer&, const Batches&) {
     count();
   }));
   return result;

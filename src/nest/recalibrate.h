@@ -11,6 +11,16 @@
 
 namespace emulsion {
 
+// How the convs of a pass over data are computed.
+class ConvFunction {
+ public:
+  virtual ~ConvFunction() = default;
+  // Says whose convs are coming, so that they can be compiled at once.
+  virtual Status prepare(const Network& network) = 0;
+  // A conv with its bias, and without prologue and epilogue. Called by several threads at once.
+  virtual Result<Tensor> run(const Conv& conv, const Tensor& x) = 0;
+};
+
 struct RecalibratedNetwork {
   Network network;
   int renewed = 0;   // batch norms with new statistics
@@ -27,10 +37,11 @@ struct RecalibratedNetwork {
 // images.
 //
 // `network` is as imported (no prologues or epilogues) and has one input. on_layer(done, all) is
-// called as work goes on. By the plain reference, images in parallel.
+// called as work goes on. Images in parallel; convs by `convs`, or by the plain reference when it
+// is null, everything else by the plain reference.
 Result<RecalibratedNetwork> rewrite_on_data(const Network& network,
                                             const std::map<int, Steps>& rewrites,
-                                            const Tensor& images,
+                                            const Tensor& images, ConvFunction* convs = nullptr,
                                             const std::function<void(int, int)>& on_layer = {});
 
 }  // namespace emulsion

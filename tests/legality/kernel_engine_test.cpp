@@ -6,7 +6,9 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "closed_form.h"
+#include "legality/kernel_convs.h"
 #include "legality/training_kernels.h"
+#include "tests/nest/tiny_networks.h"
 
 namespace emulsion {
 namespace {
@@ -146,6 +148,35 @@ TEST_F(KernelEngineTest, TrainingKernelsAreThoseThatScoringRuns) {
     EXPECT_GT(score->total, 0);
   }
   EXPECT_EQ(count(), before);
+}
+
+TEST_F(KernelEngineTest, StatisticsFromDataAreThoseOfThePlainReference) {
+  KernelCache kernels = cache();
+  KernelEngine engine(kernels, k_target);
+  const Tensor images = seeded_tensor({5, 3, 6, 6}, 21);
+  int told = 0;
+  // One with batch norms, and one whose convs have biases and none.
+  for (const Network& network : {tiny_residual(), tiny_folded()}) {
+    const std::map<int, Steps> rewrites = {{1, *parse_steps("group 2")}};
+    KernelConvs convs(engine, [&](int, int) { ++told; });
+    const auto ours = rewrite_on_data(network, rewrites, images, &convs);
+    const auto plain = rewrite_on_data(network, rewrites, images);
+    ASSERT_TRUE(ours.ok()) << ours.error().message;
+    ASSERT_TRUE(plain.ok());
+    EXPECT_EQ(ours->renewed, plain->renewed);
+    EXPECT_EQ(ours->inserted, plain->inserted);
+    int norms = 0;
+    for (size_t i = 0; i < plain->network.layers.size(); ++i) {
+      const auto* expected = std::get_if<BatchNorm>(&plain->network.layers[i].op);
+      if (!expected) continue;
+      const auto& got = std::get<BatchNorm>(ours->network.layers[i].op);
+      EXPECT_LE(relative_to_largest(*got.mean, *expected->mean), 1e-5);
+      EXPECT_LE(relative_to_largest(*got.variance, *expected->variance), 1e-5);
+      ++norms;
+    }
+    EXPECT_GT(norms, 0);
+  }
+  EXPECT_GT(told, 0);
 }
 
 }  // namespace
