@@ -15,17 +15,27 @@ constexpr double k_most_streamed_tile = 512 << 10;
 // Winograd's costs count in this many of the cycles that are measured here.
 constexpr double k_unit = 0.86;
 
+// Rows times columns that a tile reads of one input channel, at all taps.
+double read_pixels(const Nest& nest, const ConvTile& tile) {
+  const int64_t rows = (tile.y - 1) * nest.stride[0] + (nest.ky - 1) * nest.dilation[0] + 1;
+  const int64_t columns = (tile.x - 1) * nest.stride[1] + (nest.kx - 1) * nest.dilation[1] + 1;
+  return static_cast<double>(rows * columns);
+}
+
 // Cycles of a step: every sum of the tile is advanced by one FMA, on a core with two FMAs and two
 // loads a cycle.
-double step_cycles(const ConvTile& tile, const Machine& machine, bool near) {
-  // Measured: each load delays multiplications a little, and so do weights that come from the
-  // second level cache.
-  constexpr double k_delay = 0.17, k_delay_byte = 0.0095;
+double step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine, bool near) {
+  // Measured: each load delays multiplications a little, less where several input channels are a
+  // step, and so do weights and inputs that come from the second level cache.
+  constexpr double k_delay_byte = 0.0095;
+  const auto taps = static_cast<double>(nest.ky * nest.kx);
+  const double delay = tile.unroll_ci >= 4 ? 0.03 : tile.unroll_ci >= 2 ? 0.09 : 0.17;
   const double sums = tile.vectors * tile.y * tile.x;
   const double loads = tile.vectors + tile.y * tile.x;
-  const double bytes = near ? 0 : 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
-  return k_unit * (std::max(std::max(sums, k_least_sums) / 2, loads / k_loads) + k_delay * loads +
-                   k_delay_byte * bytes) +
+  const double weights = near ? 0 : 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
+  const double inputs = taps > 1 ? 4 * read_pixels(nest, tile) / taps : 0;
+  return k_unit * (std::max(std::max(sums, k_least_sums) / 2, loads / k_loads) + delay * loads +
+                   k_delay_byte * (weights + inputs)) +
          conversion_cycles(tile.vectors, machine);
 }
 
@@ -64,8 +74,9 @@ double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine
   const bool all_again = tile.order == TileOrder::rows_pixels_channels;
   const double again_weights =
       all_again ? static_cast<double>(weight_bytes(nest, machine)) : tile_weights;
-  double again = tile.taps_within ? shared_step_cycles(nest, tile, machine)
-                                  : step_cycles(tile, machine, again_weights <= machine.l1_bytes);
+  double again = tile.taps_within
+                     ? shared_step_cycles(nest, tile, machine)
+                     : step_cycles(nest, tile, machine, again_weights <= machine.l1_bytes);
   if (tile_weights > static_cast<double>(machine.l1_bytes))
     again = std::max(again, bytes / k_near_bytes);
   // Channels outside pixels read the inputs again for each tile of channels.
@@ -138,7 +149,7 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
   const int64_t tile_bytes = int64_t{machine.weight_bytes} * tile.vectors * tile.lanes;
   const int64_t taps = tile.taps_within ? nest.kx : 1;  // of a part
   double again = tile.taps_within ? shared_step_cycles(nest, tile, machine)
-                                  : step_cycles(tile, machine, false);
+                                  : step_cycles(nest, tile, machine, false);
   if (tile_bytes * tile.ci_block * taps > machine.l1_bytes) again *= parts;
   const double sums = tile.vectors * tile.y * tile.x;
   const bool near = nest.n * nest.y * nest.x * tile_bytes <= machine.l1_bytes / 2;

@@ -55,6 +55,7 @@ struct TileLimits {
   TileOrder order = TileOrder::channels_rows_pixels;
   int spare = 0;   // registers
   int most_y = 4;  // rows
+  int unroll_ci = 1;
 };
 
 // The fastest tiles of both kinds.
@@ -65,9 +66,10 @@ ScoredTiles tiles_by_speed(const Nest& nest, const Machine& machine, const TileL
   for (int vectors = 1; vectors <= std::min(4, most_vectors); ++vectors)
     for (int y = 1; y <= std::min<int64_t>(limits.most_y, nest.y); ++y)
       for (int x = 1; x <= std::min<int64_t>(machine.registers, nest.x); ++x) {
-        if (y > 1 && x < nest.x && x % 4 != 0 && x != 3) continue;
+        if (y > 1 && nest.x % x != 0 && x % 4 != 0 && x != 3) continue;
         ConvTile tile{lanes, vectors, y, x};
         tile.order = limits.order;
+        tile.unroll_ci = limits.unroll_ci;
         // Compilers load the inputs of unrolled steps early, which needs registers that large
         // tiles leave none of.
         const bool few = nest.ci <= k_few_channels;
@@ -230,10 +232,11 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
   const bool rows = use == ScheduleUse::rows;
   if (rows) threads = 0;
   if (rows) orders = {channels_rows_pixels};
-  // Input channels a step: all of a few; otherwise two where nothing else shares the loop's cost.
-  std::vector<int> unrolls{taps ? 1 : 2, taps ? 2 : 1};
+  // Input channels a step: all of a few; otherwise some, so that they share the loop's cost.
+  std::vector<int> unrolls{taps && nest.ci % 4 == 0 ? 4 : 2, 1};
   if (nest.ci <= k_few_channels) unrolls = {static_cast<int>(nest.ci), 1};
   TileLimits limits;
+  if (taps && nest.ci > k_few_channels && nest.ci % unrolls[0] == 0) limits.unroll_ci = unrolls[0];
   limits.order = orders[0];
   Machine registers = machine;
   if (rows) {
