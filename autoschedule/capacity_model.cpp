@@ -6,10 +6,22 @@
 namespace emulsion {
 namespace {
 
-// Of the regression, in slots: a rewrite met in fewer is taken to change little.
-constexpr double k_ridge = 2;
+// Of the regression, for what a rewrite does anywhere, at a size of kernel, and at a size of image
+// too: the more features share the same few verdicts, the less each is taken to change.
+constexpr double k_ridges[] = {2, 20, 40};
 
 using Matrix = std::vector<std::vector<double>>;
+
+// From what all slots share to what few do.
+std::vector<std::string> feature_names(const SpaceSlot& slot, const SlotChoice& choice) {
+  std::vector<std::string> names{to_text(choice.rewrite)};
+  for (const Shape* shape : {&slot.weight, &slot.output}) {
+    std::string name = names.back() + " at";
+    for (size_t d = 2; d < shape->size(); ++d) name += fmt::format(" {}", (*shape)[d]);
+    names.push_back(std::move(name));
+  }
+  return names;
+}
 
 // Solves a x = b for a symmetric positive definite a (Cholesky).
 std::vector<double> solve(Matrix a, std::vector<double> b) {
@@ -42,26 +54,28 @@ void CapacityModel::add(const Configuration& configuration, double log_ratio) {
 
 std::vector<std::vector<double>> CapacityModel::log_ratios() const {
   std::map<std::string, int> features;
-  std::vector<std::vector<int>> feature_of;  // by slot, by choice; -1: no rewrite
+  std::vector<double> ridges;                              // by feature
+  std::vector<std::vector<std::vector<int>>> features_of;  // by slot, by choice
   for (const SpaceSlot& slot : space_->slots) {
-    std::vector<int>& row = feature_of.emplace_back();
+    std::vector<std::vector<int>>& row = features_of.emplace_back();
     for (const SlotChoice& choice : slot.choices) {
-      row.push_back(
-          choice.rewrite.empty()
-              ? -1
-              : features.emplace(to_text(choice.rewrite), static_cast<int>(features.size()))
-                    .first->second);
+      std::vector<int>& list = row.emplace_back();
+      if (choice.rewrite.empty()) continue;
+      for (const std::string& feature : feature_names(slot, choice)) {
+        const auto [found, added] = features.emplace(feature, static_cast<int>(features.size()));
+        if (added) ridges.push_back(k_ridges[list.size()]);
+        list.push_back(found->second);
+      }
     }
   }
   const size_t n = features.size();
   Matrix products(n, std::vector<double>(n, 0));
   std::vector<double> sums(n, 0);
-  for (size_t i = 0; i < n; ++i) products[i][i] = k_ridge;
+  for (size_t i = 0; i < n; ++i) products[i][i] = ridges[i];
   for (size_t at = 0; at < configurations_.size(); ++at) {
     std::vector<double> counts(n, 0);
-    for (size_t s = 0; s < feature_of.size(); ++s) {
-      const int feature = feature_of[s][configurations_[at][s]];
-      if (feature >= 0) ++counts[feature];
+    for (size_t s = 0; s < features_of.size(); ++s) {
+      for (const int feature : features_of[s][configurations_[at][s]]) ++counts[feature];
     }
     for (size_t i = 0; i < n; ++i) {
       sums[i] += counts[i] * log_ratios_[at];
@@ -70,9 +84,12 @@ std::vector<std::vector<double>> CapacityModel::log_ratios() const {
   }
   const std::vector<double> weights = solve(std::move(products), std::move(sums));
   std::vector<std::vector<double>> result;
-  for (const std::vector<int>& row : feature_of) {
+  for (const std::vector<std::vector<int>>& row : features_of) {
     std::vector<double>& out = result.emplace_back();
-    for (const int feature : row) out.push_back(feature < 0 ? 0 : weights[feature]);
+    for (const std::vector<int>& list : row) {
+      out.push_back(0);
+      for (const int feature : list) out.back() += weights[feature];
+    }
   }
   return result;
 }

@@ -17,8 +17,8 @@ class CapacityModel {
 
   void add(const Configuration& configuration, double log_ratio);
   bool empty() const { return log_ratios_.empty(); }
-  // What each choice adds to the log ratio, by slot, by choice. The same rewrite counts the same in
-  // every slot.
+  // What each choice adds to the log ratio, by slot, by choice: what its rewrite adds anywhere, at
+  // this size of kernel, and at this size of image too.
   std::vector<std::vector<double>> log_ratios() const;
 
  private:

@@ -58,12 +58,15 @@ Result<SearchSpace> search_space(const Network& network, const std::string& slot
   SearchSpace space;
   space.multiplies = multiplies(network);
   for (int position = 0; position < static_cast<int>(convs.size()); ++position) {
-    const std::string& name = network.layers[convs[position]].name;
+    const Layer& layer = network.layers[convs[position]];
+    const std::string& name = layer.name;
     const bool is_slot = wanted ? std::regex_search(name, *wanted)
                                 : std::binary_search(usual.begin(), usual.end(), position);
     if (!is_slot || (frozen && std::regex_search(name, *frozen))) continue;
     std::vector<SlotChoice> choices = choices_of(network, convs[position], steps);
-    if (choices.size() > 1) space.slots.push_back({position, name, std::move(choices)});
+    if (choices.size() > 1)
+      space.slots.push_back({position, name, std::move(choices),
+                             std::get<Conv>(layer.op).weight->shape, network.shape(layer.output)});
   }
   return space;
 }

@@ -20,6 +20,7 @@ struct SpaceSlot {
   int conv = 0;  // position in conv_layers()
   std::string name;
   std::vector<SlotChoice> choices;  // the first: no rewrite; the others by falling multiplies
+  Shape weight, output;             // of the conv
 };
 
 struct SearchSpace {

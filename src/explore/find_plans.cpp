@@ -15,11 +15,12 @@ constexpr double k_ladder[] = {1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10, 12, 16};
 constexpr double k_tolerance = 0.03;
 // For one wanted speed-up, at most.
 constexpr int k_measurements = 5;
-constexpr int k_rejections = 24;
-constexpr double k_guessed_legal = -0.05;  // log ratio
-constexpr int k_learnt_from = 128;         // random configurations that are screened to learn from
-// Of the predicted loss of capacity against the loss of the table: what the first rejection makes
-// it, and how each further one raises it.
+constexpr int k_rejections = 24;            // by verdict
+constexpr int k_screened_rejections = 128;  // by narrow copies: a second each, and each teaches
+constexpr int k_learnt_from = 128;          // random configurations that are screened to learn from
+// How much further above the original's capacity a guess must lie after each rejection, at most.
+constexpr double k_caution = 0.02, k_most_caution = 0.3;
+// Of the guessed loss of capacity against the loss of the table.
 constexpr double k_first_weight = 0.25, k_weight_growth = 1.5, k_most_weight = 64;
 
 }  // namespace
@@ -50,14 +51,16 @@ AdditiveTable PlanFinder::table() const {
   return table;
 }
 
-// With what rejections so far say about capacity added to the losses.
+// With what verdicts so far say about capacity added to the losses: what a choice lacks of the best
+// of its slot.
 AdditiveTable PlanFinder::search_table() const {
   AdditiveTable result = table();
   if (capacity_weight_ == 0) return result;
   const auto log_ratios = capacity_.log_ratios();
   for (size_t s = 0; s < result.slots.size(); ++s) {
+    const double most = *std::max_element(log_ratios[s].begin(), log_ratios[s].end());
     for (size_t k = 0; k < result.slots[s].size(); ++k) {
-      result.slots[s][k].loss += capacity_weight_ * std::max(0.0, -log_ratios[s][k]);
+      result.slots[s][k].loss += capacity_weight_ * (most - log_ratios[s][k]);
     }
   }
   return result;
@@ -69,30 +72,42 @@ std::vector<Configuration> PlanFinder::proposals() const {
       {problem_.space, table, problem_.options.configurations, problem_.options.seed});
 }
 
-// The least loss among what takes most_ms at most; 0: the fastest.
+// Among what takes most_ms at most and is guessed to be legal, what loses least; 0: the fastest.
+// Capacity weighs as little as that takes. Where nothing is guessed to be legal, what comes
+// nearest: its verdict teaches most.
 std::optional<PlanFinder::Pick> PlanFinder::pick(double most_ms,
-                                                 const std::set<Configuration>& excluded) const {
-  const AdditiveTable table = search_table();
-  const bool fastest = most_ms == 0;
-  // The fastest of those that are guessed to be legal, once there is something to guess by.
-  const bool guess = fastest && capacity_weight_ > 0;
-  const auto log_ratios = guess ? capacity_.log_ratios() : std::vector<std::vector<double>>();
-  std::optional<Pick> best;
-  double best_ms = 0, best_loss = 0;
-  for (Configuration& configuration : proposals()) {
-    const double ms = table.ms(configuration), loss = table.loss(configuration);
-    double log_ratio = 0;
-    for (size_t s = 0; s < log_ratios.size(); ++s) log_ratio += log_ratios[s][configuration[s]];
-    if (log_ratio < k_guessed_legal || loss > most_loss_) continue;
-    if (!std::isfinite(ms) || (!fastest && ms > most_ms)) continue;
-    const bool better =
-        !best || (fastest ? ms < best_ms : loss < best_loss || (loss == best_loss && ms < best_ms));
-    if (!better || rejected_.contains(configuration) || excluded.contains(configuration)) continue;
-    best_ms = ms;
-    best_loss = loss;
-    best = Pick{std::move(configuration), ms};
+                                                 const std::set<Configuration>& excluded) {
+  const bool fastest = most_ms == 0, guess = !capacity_.empty();
+  const auto log_ratios = capacity_.log_ratios();
+  while (true) {
+    const AdditiveTable table = search_table();
+    std::optional<Pick> best, nearest;
+    double best_loss = 0, nearest_log_ratio = 0;
+    for (const Configuration& configuration : proposals()) {
+      const double ms = table.ms(configuration), loss = table.loss(configuration);
+      if (!std::isfinite(ms) || (!fastest && ms > most_ms) || loss > most_loss_) continue;
+      if (rejected_.contains(configuration) || excluded.contains(configuration)) continue;
+      double log_ratio = 0;
+      for (size_t s = 0; s < configuration.size(); ++s) {
+        log_ratio += log_ratios[s][configuration[s]];
+      }
+      if (!nearest || log_ratio > nearest_log_ratio) {
+        nearest = Pick{configuration, ms};
+        nearest_log_ratio = log_ratio;
+      }
+      if (guess && log_ratio < least_log_ratio_) continue;
+      const bool better =
+          !best ||
+          (fastest ? ms < best->ms : loss < best_loss || (loss == best_loss && ms < best->ms));
+      if (!better) continue;
+      best = Pick{configuration, ms};
+      best_loss = loss;
+    }
+    if (best) return best;
+    if (!guess || capacity_weight_ == k_most_weight) return fastest ? std::nullopt : nearest;
+    capacity_weight_ =
+        std::clamp(capacity_weight_ * k_weight_growth, k_first_weight, k_most_weight);
   }
-  return best;
 }
 
 void PlanFinder::reject(const Configuration& configuration, double ms, bool screened,
@@ -100,7 +115,7 @@ void PlanFinder::reject(const Configuration& configuration, double ms, bool scre
   rejected_.insert(configuration);
   const double original_ms = measurer_.times().table().rest_ms;
   rejections_.push_back({configuration, original_ms / ms, screened, std::move(verdict)});
-  capacity_weight_ = std::clamp(capacity_weight_ * k_weight_growth, k_first_weight, k_most_weight);
+  least_log_ratio_ = std::min(least_log_ratio_ + k_caution, k_most_caution);
 }
 
 Result<bool> PlanFinder::passes(const Configuration& configuration, double ms) {
@@ -141,7 +156,6 @@ Status PlanFinder::screen() {
     ++screened_out_;
     rejected_.insert(configurations[i]);
   }
-  capacity_weight_ = k_first_weight;
   return ok();
 }
 
@@ -151,18 +165,19 @@ Status PlanFinder::find_one(double wanted, Progress& bar) {
   std::optional<FoundPlan> best;
   std::set<Configuration> too_slow;
   double margin = 1;
-  int measured = 0, rejected = 0;
+  int measured = 0, rejected = 0, screened_out = 0;
   const auto loss = [&](const Configuration& c) { return table().loss(c); };
-  while (measured < k_measurements && rejected < k_rejections) {
+  while (measured < k_measurements && rejected < k_rejections &&
+         screened_out < k_screened_rejections) {
     TRY_OK(stopping_.check("every plan was measured"));
     const double original_ms = measurer_.times().table().rest_ms;
     const double most_ms = wanted == k_fastest ? 0 : original_ms / wanted * margin;
     const std::optional<Pick> found = pick(most_ms, too_slow);
     if (!found || (best && best->configuration == found->configuration)) break;
     TRY(const bool legal, passes(found->configuration, found->ms));
-    bar.note(fmt::format("{}: {} rejected", wanted_name(wanted), rejected + !legal));
     if (!legal) {
-      ++rejected;
+      ++(rejections_.back().screened ? screened_out : rejected);
+      bar.note(fmt::format("{}: {} rejected", wanted_name(wanted), rejected + screened_out));
       continue;
     }
     TRY(const bool more, measurer_.time_more_ways(found->configuration));

@@ -62,7 +62,7 @@ class PlanFinder {
     double ms = 0;
   };
   AdditiveTable search_table() const;
-  std::optional<Pick> pick(double most_ms, const std::set<Configuration>& excluded) const;
+  std::optional<Pick> pick(double most_ms, const std::set<Configuration>& excluded);
   Status screen();
   void reject(const Configuration& configuration, double ms, bool screened, Verdict verdict);
   // Whether the rule lets it pass.
@@ -80,6 +80,7 @@ class PlanFinder {
   const Stopping& stopping_;
   CapacityModel capacity_;
   double capacity_weight_ = 0;
+  double least_log_ratio_ = -0.05;  // of a configuration that is guessed to be legal
   std::set<Configuration> rejected_;
   std::vector<FoundPlan> plans_;
   std::vector<Rejection> rejections_;

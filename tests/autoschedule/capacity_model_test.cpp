@@ -38,5 +38,28 @@ TEST(CapacityModel, TellsHarmfulRewritesFromHarmlessOnes) {
   }
 }
 
+TEST(CapacityModel, TellsSlotsByTheirKernels) {
+  SearchSpace space = example_space();
+  for (size_t s = 0; s < space.slots.size(); ++s) {
+    const int64_t kernel = s % 2 == 0 ? 1 : 3;
+    space.slots[s].weight = {8, 8, kernel, kernel};
+    space.slots[s].output = {1, 8, 4, 4};
+  }
+  CapacityModel model(space);
+  for (int i = 0; i < 60; ++i) {
+    const Configuration configuration = random_configuration(space, 3, i);
+    double log_ratio = 0;
+    for (size_t s = 0; s < configuration.size(); ++s) {
+      if (configuration[s] == 1) log_ratio += s % 2 == 0 ? -0.1 : 0.05;
+    }
+    model.add(configuration, log_ratio);
+  }
+  const auto log_ratios = model.log_ratios();
+  for (size_t s = 0; s < log_ratios.size(); ++s) {
+    EXPECT_NEAR(log_ratios[s][1], s % 2 == 0 ? -0.1 : 0.05, 0.03);
+    EXPECT_NEAR(log_ratios[s][2], 0, 0.03);
+  }
+}
+
 }  // namespace
 }  // namespace emulsion
