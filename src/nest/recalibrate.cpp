@@ -149,6 +149,31 @@ std::vector<bool> behind(const Network& network, const std::set<std::string>& na
   return result;
 }
 
+// A conv of the original that is rewritten, or reads fewer channels because one before it is.
+struct ChangedConv {
+  ValueId value = -1;  // its output in the original
+  bool same_channels =
+      false;  // of its output; otherwise they are some of the original's, as they were
+};
+std::vector<ChangedConv> changed_convs(const Network& network, const Network& plain,
+                                       const std::map<int, Steps>& rewrites) {
+  // The value of a conv and of its replacement have the same name.
+  std::map<std::string, const Layer*> by_value;
+  for (const Layer& layer : plain.layers) by_value[plain.values[layer.output].name] = &layer;
+  std::vector<ChangedConv> result;
+  int position = 0;
+  for (const int i : conv_layers(network)) {
+    const Layer& before = network.layers[i];
+    const Layer& after = *by_value.at(network.values[before.output].name);
+    const auto* conv = std::get_if<Conv>(&after.op);
+    const bool narrowed = conv && conv->weight->shape != std::get<Conv>(before.op).weight->shape;
+    if (rewrites.contains(position++) || narrowed) {
+      result.push_back({before.output, network.shape(before.output) == plain.shape(after.output)});
+    }
+  }
+  return result;
+}
+
 // A batch norm behind each of the named values, which takes over the name.
 Network with_norms(const Network& network, const std::set<std::string>& names) {
   Network result;
@@ -232,14 +257,12 @@ Result<RecalibratedNetwork> rewrite_on_data(const Network& network,
   TRY_OK(check_images(network, images));
   TRY(const Network plain, apply_rewrites(network, rewrites));
 
-  // The value of a conv and of its replacement have the same name.
   std::set<std::string> rewritten_values, bare_values;
-  const std::vector<int> conv_positions = conv_layers(network);
   const NormSearch search(network);
-  for (const auto& [conv, steps] : rewrites) {
-    const ValueId value = network.layers[conv_positions[conv]].output;
-    rewritten_values.insert(network.values[value].name);
-    if (!search.normed(value)) bare_values.insert(network.values[value].name);
+  for (const ChangedConv& conv : changed_convs(network, plain, rewrites)) {
+    const std::string& name = network.values[conv.value].name;
+    rewritten_values.insert(name);
+    if (conv.same_channels && !search.normed(conv.value)) bare_values.insert(name);
   }
 
   RecalibratedNetwork result{with_norms(plain, bare_values), 0,

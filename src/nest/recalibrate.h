@@ -31,10 +31,11 @@ struct RecalibratedNetwork {
 // the network's batch and two at least, in training mode behind the first rewritten conv: each
 // batch norm there takes the mean and the biased variance of its input over all images.
 //
-// Where a rewritten conv's output meets an activation, an arithmetic layer, a softmax or the
-// network's output before any batch norm, a batch norm is put right behind the conv whose scale and
-// shift give each channel the mean and variance that the original conv's output has on these
-// images.
+// Where the output of a rewritten conv, or of one that reads fewer channels now, meets an
+// activation, an arithmetic layer, a softmax or the network's output before any batch norm, a batch
+// norm is put right behind the conv whose scale and shift give each channel the mean and variance
+// that the original conv's output has on these images. A conv with fewer output channels (a
+// propagated bottleneck) gets none: they are as they were.
 //
 // `network` is as imported (no prologues or epilogues) and has one input. on_layer(done, all) is
 // called as work goes on. Images in parallel; convs by `convs`, or by the plain reference when it

@@ -131,6 +131,21 @@ TEST(Recalibrate, WhereTheNormWasFoldedTheOutputKeepsEachChannelsMeanAndVariance
   }
 }
 
+TEST(Recalibrate, APropagatedBottlenecksConsumerKeepsItsStatisticsWhereNormsAreFolded) {
+  const Network network = tiny_folded();
+  const Tensor images = seeded_tensor({6, 3, 6, 6}, 5);
+  const auto result = rewrite_on_data(network, {{0, steps("bottleneck co 2 propagated")}}, images);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_TRUE(verify(result->network).ok());
+  EXPECT_EQ(result->inserted, 1);  // behind conv1, none behind the narrower stem
+  const Statistics before = statistics(network, "conv1", images);
+  const Statistics after = statistics(result->network, "conv1", images);
+  for (size_t c = 0; c < before.mean.size(); ++c) {
+    EXPECT_NEAR(after.mean[c], before.mean[c], 1e-4);
+    EXPECT_NEAR(after.variance[c], before.variance[c], 1e-4 * (1 + before.variance[c]));
+  }
+}
+
 TEST(Recalibrate, AnExactRewriteKeepsTheFunctionOfAFoldedNetwork) {
   Network network = tiny_folded();
   const int layer = conv_layers(network)[1];
