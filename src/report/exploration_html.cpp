@@ -277,12 +277,12 @@ class Page {
       const double after = std::max(0.0, number(layer, "ms").value_or(0));
       const bool rewritten = !layer.at("rewrite").get<std::string>().empty();
       rows += fmt::format(
-          "<tr><td class=\"name\" title=\"{}\">{}</td><td class=\"bars\">"
+          "<tr><td class=\"name\" title=\"{} {}\"><bdi>{}</bdi></td><td class=\"bars\">"
           "<div class=\"before\" style=\"width:{:.1f}%\"></div>"
           "<div class=\"{}\" style=\"width:{:.1f}%\"></div></td>"
-          "<td>{:.3f}</td><td>{:.3f}</td><td>{}</td><td class=\"what\">{}</td>"
+          "<td>{:.3f}</td><td>{:.3f}</td><td>{}</td><td class=\"what steps\">{}</td>"
           "<td class=\"what\">{}</td></tr>\n",
-          text(layer, "shape"), text(layer, "name"), 100 * before / most,
+          text(layer, "name"), text(layer, "shape"), text(layer, "name"), 100 * before / most,
           rewritten ? "after" : "kept", 100 * after / most, before, after,
           percent(layer.at("multiplies").get<double>() /
                   std::max(1.0, layer.at("original_multiplies").get<double>())),

@@ -33,8 +33,10 @@ td.what { white-space: normal }
 .group td { background: #eef2f7; font-weight: 600; text-align: left } .good { color: var(--green) } .bad { color: var(--red) }
 .file { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .85em }
 details { border: 1px solid var(--line); border-radius: 8px; margin: .5rem 0; padding: .4rem 1rem } summary { cursor: pointer; font-weight: 600 }
-.layers { width: 100%; margin: .5rem 0; font-size: .85rem } .layers td { padding: .12rem .6rem } .layers .bars { width: 34% }
-.layers .name { max-width: 18rem; overflow: hidden; text-overflow: ellipsis }
+.layers { width: 100%; margin: .5rem 0; font-size: .85rem } .layers td { padding: .12rem .6rem } .layers .bars { width: 24% }
+.layers .steps { min-width: 14rem }
+/* the end of a long name tells more than its beginning */
+.layers .name { max-width: 18rem; overflow: hidden; text-overflow: ellipsis; direction: rtl; text-align: left }
 .bars div { height: 6px; border-radius: 2px; margin: 1px 0; min-width: 1px } .before { background: #b9c2cd } .after { background: var(--blue) } .kept { background: var(--green) }
 pre { background: #f4f6f9; border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem; overflow-x: auto }
 )";
