@@ -15,13 +15,6 @@ constexpr double k_most_streamed_tile = 512 << 10;
 // Winograd's costs count in this many of the cycles that are measured here.
 constexpr double k_unit = 0.86;
 
-// Rows times columns that a tile reads of one input channel, at all taps.
-double read_pixels(const Nest& nest, const ConvTile& tile) {
-  const int64_t rows = (tile.y - 1) * nest.stride[0] + (nest.ky - 1) * nest.dilation[0] + 1;
-  const int64_t columns = (tile.x - 1) * nest.stride[1] + (nest.kx - 1) * nest.dilation[1] + 1;
-  return static_cast<double>(rows * columns);
-}
-
 // Cycles of a step: every sum of the tile is advanced by one FMA, on a core with two FMAs and two
 // loads a cycle.
 double step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine, bool near) {
@@ -33,7 +26,7 @@ double step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machin
   const double sums = tile.vectors * tile.y * tile.x;
   const double loads = tile.vectors + tile.y * tile.x;
   const double weights = near ? 0 : 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
-  const double inputs = taps > 1 ? 4 * read_pixels(nest, tile) / taps : 0;
+  const double inputs = taps > 1 ? 4.0 * static_cast<double>(read_pixels(nest, tile)) / taps : 0;
   return k_unit * (std::max(std::max(sums, k_least_sums) / 2, loads / k_loads) + delay * loads +
                    k_delay_byte * (weights + inputs)) +
          conversion_cycles(tile.vectors, machine);
@@ -109,6 +102,12 @@ int64_t weight_bytes(const Nest& nest, const Machine& machine) {
 
 int64_t input_bytes(const Nest& nest) {
   return 4 * nest.n * nest.groups * nest.ci * nest.y * nest.stride[0] * nest.x * nest.stride[1];
+}
+
+int64_t read_pixels(const Nest& nest, const ConvTile& tile) {
+  const int64_t rows = (tile.y - 1) * nest.stride[0] + (nest.ky - 1) * nest.dilation[0] + 1;
+  const int64_t columns = (tile.x - 1) * nest.stride[1] + (nest.kx - 1) * nest.dilation[1] + 1;
+  return rows * columns;
 }
 
 Columns columns_of(const Nest& nest, const ConvTile& tile) {

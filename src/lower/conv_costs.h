@@ -12,6 +12,9 @@ namespace emulsion {
 int64_t weight_bytes(const Nest& nest, const Machine& machine);
 int64_t input_bytes(const Nest& nest);
 
+// Rows times columns that a tile reads of one input channel, at all taps.
+int64_t read_pixels(const Nest& nest, const ConvTile& tile);
+
 // Input columns that a tile's pixels read in a row, at all taps of it.
 struct Columns {
   int64_t read = 0;

@@ -99,9 +99,7 @@ std::string parallel_loop(const std::vector<std::pair<std::string, int64_t>>& lo
 // for all taps; 0: all.
 int near_channels(const Nest& nest, const ConvTile& tile, const Machine& machine) {
   if (nest.ky * nest.kx == 1) return 0;
-  const int64_t rows = (tile.y - 1) * nest.stride[0] + (nest.ky - 1) * nest.dilation[0] + 1;
-  const int64_t columns = (tile.x - 1) * nest.stride[1] + (nest.kx - 1) * nest.dilation[1] + 1;
-  const auto bytes = [&](int64_t channels) { return 4 * rows * columns * channels; };
+  const auto bytes = [&](int64_t channels) { return 4 * read_pixels(nest, tile) * channels; };
   const int64_t near = machine.l1_bytes * 6 / 10;
   int64_t channels = nest.ci;
   const int64_t step = tile.unroll_ci;

@@ -119,15 +119,16 @@ double expected_cycles(Nest nest, const WinogradTile& tile, const Machine& machi
     const WinogradCycles cycles = expected_cycles(nest, tile, machine);
     return cycles.input + cycles.others;
   }
-  int64_t transforms = 1;
+  int64_t transforms = 1, starts = 1;
   if (tile.threads == WinogradThreads::tiles) {
     nest.x = divide_up(divide_up(nest.x, tile.tiles), threads) * tile.tiles;
   } else {
+    starts = divide_up(nest.x, tile.tiles);
     transforms = divide_up(divide_up(nest.co, tile.channels), threads);
     nest.co = transforms * tile.channels;
   }
   const WinogradCycles cycles = expected_cycles(nest, tile, machine);
-  return k_start + static_cast<double>(transforms) * cycles.input + cycles.others;
+  return k_start * static_cast<double>(starts) + static_cast<double>(transforms) * cycles.input + cycles.others;
 }
 
 }  // namespace
