@@ -162,9 +162,9 @@ def plan_table(results):
 
 
 def chart(results, engines):
-    """Minimum time over ours, one group of bars a network and thread count."""
+    """Minimum time over ours, a group of bars a network and thread count; of the default networks if there are any."""
     groups = []
-    for result in results:
+    for result in [r for r in results if r["network"] in NETWORKS] or results:
         ours = result["engines"]["emulsion"]["min_ms"]
         values = {n: e["min_ms"] / ours for n, e in result["engines"].items() if n in engines}
         groups.append((f"{result['network']}, {result['threads']} thr.", values))
