@@ -128,7 +128,8 @@ double expected_cycles(Nest nest, const WinogradTile& tile, const Machine& machi
     nest.co = transforms * tile.channels;
   }
   const WinogradCycles cycles = expected_cycles(nest, tile, machine);
-  return k_start * static_cast<double>(starts) + static_cast<double>(transforms) * cycles.input + cycles.others;
+  return k_start * static_cast<double>(starts) + static_cast<double>(transforms) * cycles.input +
+         cycles.others;
 }
 
 }  // namespace
