@@ -1,6 +1,7 @@
 #include "autoschedule/capacity_model.h"
 
 #include <cmath>
+#include <map>
 #include <string>
 
 namespace emulsion {
@@ -9,8 +10,6 @@ namespace {
 // Of the regression, for what a rewrite does anywhere, at a size of kernel, and at a size of image
 // too: the more features share the same few verdicts, the less each is taken to change.
 constexpr double k_ridges[] = {2, 20, 40};
-
-using Matrix = std::vector<std::vector<double>>;
 
 // From what all slots share to what few do.
 std::vector<std::string> feature_names(const SpaceSlot& slot, const SlotChoice& choice) {
@@ -24,7 +23,7 @@ std::vector<std::string> feature_names(const SpaceSlot& slot, const SlotChoice& 
 }
 
 // Solves a x = b for a symmetric positive definite a (Cholesky).
-std::vector<double> solve(Matrix a, std::vector<double> b) {
+std::vector<double> solve(std::vector<std::vector<double>> a, std::vector<double> b) {
   const size_t n = b.size();
   for (size_t j = 0; j < n; ++j) {
     for (size_t k = 0; k < j; ++k) a[j][j] -= a[j][k] * a[j][k];
@@ -47,17 +46,11 @@ std::vector<double> solve(Matrix a, std::vector<double> b) {
 
 }  // namespace
 
-void CapacityModel::add(const Configuration& configuration, double log_ratio) {
-  configurations_.push_back(configuration);
-  log_ratios_.push_back(log_ratio);
-}
-
-std::vector<std::vector<double>> CapacityModel::log_ratios() const {
+CapacityModel::CapacityModel(const SearchSpace& space) {
   std::map<std::string, int> features;
-  std::vector<double> ridges;                              // by feature
-  std::vector<std::vector<std::vector<int>>> features_of;  // by slot, by choice
-  for (const SpaceSlot& slot : space_->slots) {
-    std::vector<std::vector<int>>& row = features_of.emplace_back();
+  std::vector<double> ridges;  // by feature
+  for (const SpaceSlot& slot : space.slots) {
+    std::vector<std::vector<int>>& row = features_of_.emplace_back();
     for (const SlotChoice& choice : slot.choices) {
       std::vector<int>& list = row.emplace_back();
       if (choice.rewrite.empty()) continue;
@@ -69,22 +62,28 @@ std::vector<std::vector<double>> CapacityModel::log_ratios() const {
     }
   }
   const size_t n = features.size();
-  Matrix products(n, std::vector<double>(n, 0));
-  std::vector<double> sums(n, 0);
-  for (size_t i = 0; i < n; ++i) products[i][i] = ridges[i];
-  for (size_t at = 0; at < configurations_.size(); ++at) {
-    std::vector<double> counts(n, 0);
-    for (size_t s = 0; s < features_of.size(); ++s) {
-      for (const int feature : features_of[s][configurations_[at][s]]) ++counts[feature];
-    }
-    for (size_t i = 0; i < n; ++i) {
-      sums[i] += counts[i] * log_ratios_[at];
-      for (size_t j = 0; j < n; ++j) products[i][j] += counts[i] * counts[j];
-    }
+  products_.assign(n, std::vector<double>(n, 0));
+  sums_.assign(n, 0);
+  for (size_t i = 0; i < n; ++i) products_[i][i] = ridges[i];
+}
+
+void CapacityModel::add(const Configuration& configuration, double log_ratio) {
+  empty_ = false;
+  const size_t n = sums_.size();
+  std::vector<double> counts(n, 0);
+  for (size_t s = 0; s < features_of_.size(); ++s) {
+    for (const int feature : features_of_[s][configuration[s]]) ++counts[feature];
   }
-  const std::vector<double> weights = solve(std::move(products), std::move(sums));
+  for (size_t i = 0; i < n; ++i) {
+    sums_[i] += counts[i] * log_ratio;
+    for (size_t j = 0; j < n; ++j) products_[i][j] += counts[i] * counts[j];
+  }
+}
+
+std::vector<std::vector<double>> CapacityModel::log_ratios() const {
+  const std::vector<double> weights = solve(products_, sums_);
   std::vector<std::vector<double>> result;
-  for (const std::vector<std::vector<int>>& row : features_of) {
+  for (const std::vector<std::vector<int>>& row : features_of_) {
     std::vector<double>& out = result.emplace_back();
     for (const std::vector<int>& list : row) {
       out.push_back(0);

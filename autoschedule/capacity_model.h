@@ -3,7 +3,6 @@
 // rejected; it decides nothing.
 #pragma once
 
-#include <map>
 #include <vector>
 
 #include "autoschedule/space.h"
@@ -12,19 +11,20 @@ namespace emulsion {
 
 class CapacityModel {
  public:
-  // space outlives it.
-  explicit CapacityModel(const SearchSpace& space) : space_(&space) {}
+  explicit CapacityModel(const SearchSpace& space);
 
   void add(const Configuration& configuration, double log_ratio);
-  bool empty() const { return log_ratios_.empty(); }
+  bool empty() const { return empty_; }
   // What each choice adds to the log ratio, by slot, by choice: what its rewrite adds anywhere, at
   // this size of kernel, and at this size of image too.
   std::vector<std::vector<double>> log_ratios() const;
 
  private:
-  const SearchSpace* space_;
-  std::vector<Configuration> configurations_;
-  std::vector<double> log_ratios_;
+  std::vector<std::vector<std::vector<int>>> features_of_;  // by slot, by choice
+  // The regression's normal equations, by feature.
+  std::vector<std::vector<double>> products_;
+  std::vector<double> sums_;
+  bool empty_ = true;
 };
 
 }  // namespace emulsion

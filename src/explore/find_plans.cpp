@@ -53,10 +53,9 @@ AdditiveTable PlanFinder::table() const {
 
 // With what verdicts so far say about capacity added to the losses: what a choice lacks of the best
 // of its slot.
-AdditiveTable PlanFinder::search_table() const {
+AdditiveTable PlanFinder::search_table(const std::vector<std::vector<double>>& log_ratios) const {
   AdditiveTable result = table();
   if (capacity_weight_ == 0) return result;
-  const auto log_ratios = capacity_.log_ratios();
   for (size_t s = 0; s < result.slots.size(); ++s) {
     const double most = *std::max_element(log_ratios[s].begin(), log_ratios[s].end());
     for (size_t k = 0; k < result.slots[s].size(); ++k) {
@@ -67,7 +66,10 @@ AdditiveTable PlanFinder::search_table() const {
 }
 
 std::vector<Configuration> PlanFinder::proposals() const {
-  const AdditiveTable table = search_table();
+  return proposals(search_table(capacity_.log_ratios()));
+}
+
+std::vector<Configuration> PlanFinder::proposals(const AdditiveTable& table) const {
   return strategy_.search(
       {problem_.space, table, problem_.options.configurations, problem_.options.seed});
 }
@@ -80,10 +82,10 @@ std::optional<PlanFinder::Pick> PlanFinder::pick(double most_ms,
   const bool fastest = most_ms == 0, guess = !capacity_.empty();
   const auto log_ratios = capacity_.log_ratios();
   while (true) {
-    const AdditiveTable table = search_table();
+    const AdditiveTable table = search_table(log_ratios);
     std::optional<Pick> best, nearest;
     double best_loss = 0, nearest_log_ratio = 0;
-    for (const Configuration& configuration : proposals()) {
+    for (const Configuration& configuration : proposals(table)) {
       const double ms = table.ms(configuration), loss = table.loss(configuration);
       if (!std::isfinite(ms) || (!fastest && ms > most_ms) || loss > most_loss_) continue;
       if (rejected_.contains(configuration) || excluded.contains(configuration)) continue;

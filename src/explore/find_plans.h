@@ -61,7 +61,8 @@ class PlanFinder {
     Configuration configuration;
     double ms = 0;
   };
-  AdditiveTable search_table() const;
+  AdditiveTable search_table(const std::vector<std::vector<double>>& log_ratios) const;
+  std::vector<Configuration> proposals(const AdditiveTable& table) const;
   std::optional<Pick> pick(double most_ms, const std::set<Configuration>& excluded);
   Status screen();
   void reject(const Configuration& configuration, double ms, bool screened, Verdict verdict);

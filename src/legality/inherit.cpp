@@ -12,6 +12,7 @@
 #include "legality/image_blocks.h"
 #include "legality/inherit_sums.h"
 #include "legality/trained_network.h"
+#include "legality/training_kernels.h"
 #include "nest/rewrite.h"
 
 namespace emulsion {
@@ -42,16 +43,6 @@ struct Cell {
   size_t choice = 0;  // index into the slot's rewrites
   int64_t bytes = 0;  // of its weights, and of these as packed for kernels
 };
-
-void add_uses(const Network& network, bool backward, std::vector<ConvUse>& uses) {
-  for (const Layer& layer : network.layers) {
-    const auto* conv = std::get_if<Conv>(&layer.op);
-    if (!conv) continue;
-    const Shape& input = network.shape(layer.inputs[0]);
-    uses.push_back({*conv, input, false});
-    if (backward && layer.inputs[0] != network.inputs[0]) uses.push_back({*conv, input, true});
-  }
-}
 
 class TableMaker {
  public:
@@ -111,14 +102,14 @@ class TableMaker {
 
   Status collect_cells() {
     std::vector<ConvUse> uses;
-    add_uses(trained_.network, true, uses);
+    add_conv_uses(trained_.network, true, uses);
     for (size_t s = 0; s < convs_.size(); ++s) {
       for (size_t k = 0; k < rewrites_[s]->size(); ++k) {
         const Steps& steps = (*rewrites_[s])[k];
         if (steps.empty()) continue;  // the identity: zero
         auto one = stand_in(trained_, trained_.slots[s], steps, false);
         if (!one.ok()) return one.error();
-        add_uses(*one, false, uses);
+        add_conv_uses(*one, false, uses);
         cells_.push_back({s, k, 2 * parameters(*one) * static_cast<int64_t>(sizeof(float))});
       }
     }

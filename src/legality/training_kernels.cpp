@@ -4,19 +4,19 @@
 
 namespace emulsion {
 
+void add_conv_uses(const Network& network, bool backward, std::vector<ConvUse>& uses) {
+  for (const Layer& layer : network.layers) {
+    const auto* conv = std::get_if<Conv>(&layer.op);
+    if (!conv) continue;
+    const Shape& input = network.shape(layer.inputs[0]);
+    uses.push_back({*conv, input, false});
+    if (backward && layer.inputs[0] != network.inputs[0]) uses.push_back({*conv, input, true});
+  }
+}
+
 std::vector<ConvUse> training_convs(const std::vector<TrainingNetwork>& networks) {
   std::vector<ConvUse> uses;
-  for (const TrainingNetwork& training : networks) {
-    const Network& network = training.network;
-    for (const Layer& layer : network.layers) {
-      const auto* conv = std::get_if<Conv>(&layer.op);
-      if (!conv) continue;
-      const Shape& input = network.shape(layer.inputs[0]);
-      uses.push_back({*conv, input, false});
-      // A conv that reads the network's input (a stem) is never differentiated.
-      if (layer.inputs[0] != network.inputs[0]) uses.push_back({*conv, input, true});
-    }
-  }
+  for (const TrainingNetwork& training : networks) add_conv_uses(training.network, true, uses);
   return uses;
 }
 

@@ -16,6 +16,10 @@ Result<std::vector<KernelSpec>> training_kernels(const TrainingNetwork& original
                                                  const std::map<int, std::vector<Steps>>& rewrites,
                                                  const std::string& target);
 
+// The convs that a pass through the network runs: forward, and backward too, but for those that
+// read the network's input (a stem is never differentiated).
+void add_conv_uses(const Network& network, bool backward, std::vector<ConvUse>& uses);
+
 // The convs that scoring these networks runs, forward and backward.
 std::vector<ConvUse> training_convs(const std::vector<TrainingNetwork>& networks);
 

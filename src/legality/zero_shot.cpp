@@ -10,6 +10,7 @@
 #include "legality/channel_loops.h"
 #include "legality/image_blocks.h"
 #include "legality/trained_network.h"
+#include "legality/training_kernels.h"
 #include "legality/training_network.h"
 #include "nest/rewrite.h"
 
@@ -309,10 +310,7 @@ class ZeroShotJudge::State {
 
   Status compile(const Network& network, const std::function<void(int, int)>& progress = nullptr) {
     std::vector<ConvUse> uses;
-    for (const Layer& layer : network.layers) {
-      const auto* conv = std::get_if<Conv>(&layer.op);
-      if (conv) uses.push_back({*conv, network.shape(layer.inputs[0]), false});
-    }
+    add_conv_uses(network, false, uses);
     return engine_.prepare(uses, progress);
   }
 

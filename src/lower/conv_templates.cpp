@@ -228,20 +228,20 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
   if (nest.groups > 1 && nest.ci * 4 % k_line_bytes != 0)
     orders.insert(orders.begin(), rows_groups_pixels);
   const bool rows = use == ScheduleUse::rows;
-  if (rows) threads = 0;
-  if (rows) orders = {channels_rows_pixels};
   // Input channels a step: all of a few; otherwise some, so that they share the loop's cost.
   std::vector<int> unrolls{taps && nest.ci % 4 == 0 ? 4 : 2, 1};
   if (nest.ci <= k_few_channels) unrolls = {static_cast<int>(nest.ci), 1};
   TileLimits limits;
   if (taps && nest.ci > k_few_channels && nest.ci % unrolls[0] == 0) limits.unroll_ci = unrolls[0];
-  limits.order = orders[0];
   Machine registers = machine;
   if (rows) {
+    threads = 0;
+    orders = {channels_rows_pixels};
     // A chain's other convs keep a few registers: constants of activations, and what loops share.
     registers.registers -= machine.registers / 8;
     limits.most_y = 1;
   }
+  limits.order = orders[0];
   const ScoredTiles tiles = tiles_by_speed(nest, registers, limits);
   const ScoredTiles stationary = rows ? ScoredTiles() : stationary_tiles(nest, machine);
   const bool better = !stationary.empty() && stationary.front().first < tiles.front().first;

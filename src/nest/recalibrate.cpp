@@ -84,7 +84,7 @@ class ForwardPass {
       output.resize(batches);
       std::vector<Status> statuses(batches, ok());
       parallel_for(static_cast<int>(batches), workers,
-                   [&](int b) { statuses[b] = run_batch(layer, b, output[b]); });
+                   [&](int b) { statuses[b] = run_batch(i, b, output[b]); });
       for (const Status& status : statuses) {
         if (!status.ok()) return status.error().in(fmt::format("layer '{}'", layer.name));
       }
@@ -98,10 +98,10 @@ class ForwardPass {
   }
 
  private:
-  Status run_batch(const Layer& layer, int b, Tensor& output) const {
-    const auto* conv = std::get_if<Conv>(&layer.op);
-    if (convs_ && conv) {
-      TRY(output, convs_->run(*conv, values_.at(layer.inputs[0])[b]));
+  Status run_batch(int i, int b, Tensor& output) const {
+    const Layer& layer = network_.layers[i];
+    if (convs_ && std::holds_alternative<Conv>(layer.op)) {
+      TRY(output, convs_->run(i, values_.at(layer.inputs[0])[b]));
       return ok();
     }
     std::vector<Tensor> inputs;
@@ -152,8 +152,8 @@ std::vector<bool> behind(const Network& network, const std::set<std::string>& na
 // A conv of the original that is rewritten, or reads fewer channels because one before it is.
 struct ChangedConv {
   ValueId value = -1;  // its output in the original
-  bool same_channels =
-      false;  // of its output; otherwise they are some of the original's, as they were
+  // Of its output; otherwise they are some of the original's, as they were.
+  bool same_channels = false;
 };
 std::vector<ChangedConv> changed_convs(const Network& network, const Network& plain,
                                        const std::map<int, Steps>& rewrites) {

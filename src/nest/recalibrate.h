@@ -15,10 +15,10 @@ namespace emulsion {
 class ConvFunction {
  public:
   virtual ~ConvFunction() = default;
-  // Says whose convs are coming, so that they can be compiled at once.
+  // Whose convs are coming, until the next call. Convs have no prologues and epilogues.
   virtual Status prepare(const Network& network) = 0;
-  // A conv with its bias, and without prologue and epilogue. Called by several threads at once.
-  virtual Result<Tensor> run(const Conv& conv, const Tensor& x) = 0;
+  // A layer of that network, which is a conv, with its bias. Called by several threads at once.
+  virtual Result<Tensor> run(int layer, const Tensor& x) = 0;
 };
 
 struct RecalibratedNetwork {
