@@ -27,6 +27,7 @@ struct LayerTime {
   KernelTime time;           // the kernel alone
   double in_network_ms = 0;  // the least, among the other layers
   double percent_of_peak = 0;
+  double percent_of_fmas = 0;  // of those right after it (KernelTime::fma_gflop); 0: not measured
 };
 
 struct Measurement {
@@ -74,6 +75,7 @@ Result<std::vector<LayerTime>> time_layers(const PreparedNetwork& prepared, Kern
   const std::vector<KernelUse>& calls = loaded.compiled().kernels;
   TimingOptions timing;
   timing.threads = options.threads;
+  timing.with_fmas = options.threads == 1;
   Progress bar("timing kernels");
   const auto times = time_kernels(cache, specs, timing, [&](int done, int total) {
     bar.update(done, fmt::format("of {}", total));
@@ -126,6 +128,8 @@ Result<Measurement> measure(const BenchOptions& options) {
     TRY(result.layers, time_layers(prepared, cache, loaded, by_layer, options));
     for (LayerTime& layer : result.layers) {
       layer.percent_of_peak = 100 * layer.gflop / (layer.time.min_ms * 1e-3) / result.peak_gflops;
+      if (layer.time.fma_gflop > 0)
+        layer.percent_of_fmas = 100 * layer.gflop / layer.time.fma_gflop;
     }
   }
   return result;
@@ -148,6 +152,7 @@ void print_json(const Measurement& m) {
                               {"cold_median_ms", layer.time.cold_median_ms},
                               {"in_network_min_ms", layer.in_network_ms},
                               {"percent_of_peak", layer.percent_of_peak}});
+    if (layer.percent_of_fmas > 0) json["layers"].back()["percent_of_fmas"] = layer.percent_of_fmas;
   }
   fmt::print("{}\n", json.dump(2));
 }

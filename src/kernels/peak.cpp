@@ -1,3 +1,5 @@
+#include "kernels/peak.h"
+
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
@@ -54,6 +56,8 @@ float emulsion_peak_loop(long iterations, float factor, float addend) {
 }
 )";
 
+}  // namespace
+
 Result<std::filesystem::path> peak_library(KernelCache& cache, const std::string& target) {
   if (!target.starts_with("x86-64")) {
     return error("the measured peak is known for x86-64 targets, not for {}", target);
@@ -89,8 +93,6 @@ Result<std::filesystem::path> peak_library(KernelCache& cache, const std::string
   TRY_OK(put(entry, content));
   return entry.file;
 }
-
-}  // namespace
 
 Result<double> measured_peak_gflops(KernelCache& cache, const std::string& target, int threads) {
   TRY(const auto library, peak_library(cache, target));

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/interrupt.h"
+#include "kernels/peak.h"
 #include "kernels/worker.h"
 
 namespace emulsion {
@@ -13,10 +14,17 @@ Result<KernelTime> time_kernel(KernelCache& cache, const KernelSpec& spec,
                                const CompiledKernel& compiled, const TimingOptions& options) {
   if (interrupted()) return Error{"interrupted", ExitCode::interrupted};
   TRY(const std::filesystem::path library, cache.shared_library(compiled, spec.target));
-  TRY(const std::string output,
-      run_worker({cache.worker_program().string(), "time-kernel", library.string(), compiled.name,
-                  fmt::format("{}", options.threads), fmt::format("{}", options.seconds)},
-                 to_text(spec), options.limits));
+  std::vector<std::string> command = {cache.worker_program().string(),
+                                      "time-kernel",
+                                      library.string(),
+                                      compiled.name,
+                                      fmt::format("{}", options.threads),
+                                      fmt::format("{}", options.seconds)};
+  if (options.with_fmas) {
+    TRY(const std::filesystem::path fmas, peak_library(cache, spec.target));
+    command.push_back(fmas.string());
+  }
+  TRY(const std::string output, run_worker(command, to_text(spec), options.limits));
   const auto json = nlohmann::json::parse(output, nullptr, false);
   if (!json.is_object()) return failure("the timing worker printed no JSON: {}", output);
   KernelTime time;
@@ -25,6 +33,7 @@ Result<KernelTime> time_kernel(KernelCache& cache, const KernelSpec& spec,
   time.cold_min_ms = json.value("cold_min_ms", 0.0);
   time.cold_median_ms = json.value("cold_median_ms", 0.0);
   time.calls = json.value("calls", 0);
+  time.fma_gflop = json.value("fma_gflop", 0.0);
   return time;
 }
 

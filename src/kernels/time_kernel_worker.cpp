@@ -1,6 +1,6 @@
-// The timing worker: `time-kernel LIBRARY KERNEL THREADS SECONDS` with the kernel's text on stdin,
-// or `time-kernel --peak LIBRARY THREADS`. In a process of its own because a candidate may crash or
-// hang.
+// The timing worker: `time-kernel LIBRARY KERNEL THREADS SECONDS [FMA_LIBRARY]` with the kernel's
+// text on stdin, or `time-kernel --peak FMA_LIBRARY THREADS`. In a process of its own because a
+// candidate may crash or hang.
 #include <algorithm>
 #include <barrier>
 #include <chrono>
@@ -25,6 +25,12 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double middle_of(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
 }
 
 struct Block {
@@ -67,9 +73,7 @@ Result<Samples> sample(double seconds, int least, const Before& before, const Ca
     times.push_back(seconds_since(begin) * 1e3);
     if (code != 0) return failure("the kernel failed with Halide's error {}", code);
   }
-  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-  std::nth_element(times.begin(), middle, times.end());
-  return Samples{*std::min_element(times.begin(), times.end()), *middle,
+  return Samples{*std::min_element(times.begin(), times.end()), middle_of(times),
                  static_cast<int>(times.size())};
 }
 
@@ -109,12 +113,71 @@ Operands seeded_operands(const KernelSpec& spec, const std::vector<PackedConstan
   return operands;
 }
 
-Result<KernelTime> time_in_this_process(const std::string& library_path, const std::string& name,
-                                        int threads, double seconds, const KernelSpec& spec) {
-  TRY(const SharedObject library, SharedObject::open(library_path));
-  TRY(const auto entry, library.find<void*>(name));
+class FmaLoop {
+ public:
+  static Result<FmaLoop> open(const std::string& library_path) {
+    TRY(SharedObject library, SharedObject::open(library_path));
+    TRY(const auto loop, library.find<Loop>("emulsion_peak_loop"));
+    TRY(const auto flops, library.find<const long*>("emulsion_peak_flops"));
+    return FmaLoop(std::move(library), loop, static_cast<double>(*flops));
+  }
+
+  void run(long iterations) const { loop_(iterations, 0.999f, 0.001f); }
+  double gflop(long iterations) const { return 1e-9 * flops_ * static_cast<double>(iterations); }
+
+  // That take so long or a little longer.
+  long iterations_for(double seconds) const {
+    long iterations = 1000;
+    for (double took = 0; took < seconds; iterations *= 2) {
+      const auto start = Clock::now();
+      run(iterations);
+      took = seconds_since(start);
+    }
+    return iterations;
+  }
+
+ private:
+  using Loop = float (*)(long iterations, float a, float b);
+  FmaLoop(SharedObject library, Loop loop, double flops)
+      : library_(std::move(library)), loop_(loop), flops_(flops) {}
+
+  SharedObject library_;
+  Loop loop_;
+  double flops_;  // of an iteration
+};
+
+// See KernelTime::fma_gflop.
+template <class Call>
+double fma_gflop(const FmaLoop& fmas, double seconds, const Call& call) {
+  constexpr double k_run_seconds = 0.0001;
+  const long iterations = fmas.iterations_for(k_run_seconds);
+  std::vector<double> gflops;
+  const auto start = Clock::now();
+  do {
+    call();
+    auto begin = Clock::now();
+    call();
+    const double took = seconds_since(begin);
+    fmas.run(iterations / 4);  // changing over to FMAs alone takes some microseconds
+    begin = Clock::now();
+    fmas.run(iterations);
+    gflops.push_back(fmas.gflop(iterations) / seconds_since(begin) * took);
+  } while (seconds_since(start) < seconds);
+  return middle_of(std::move(gflops));
+}
+
+struct TimedCall {
+  std::string library_path, name;
+  int threads = 1;
+  double seconds = 0;
+  std::string fma_library_path;  // "": not with FMAs
+};
+
+Result<KernelTime> time_in_this_process(const TimedCall& timed, const KernelSpec& spec) {
+  TRY(const SharedObject library, SharedObject::open(timed.library_path));
+  TRY(const auto entry, library.find<void*>(timed.name));
   TRY(const auto set_threads, library.find<int (*)(int)>("halide_set_num_threads"));
-  set_threads(threads);
+  set_threads(timed.threads);
   const std::vector<PackedConstant> constants = pack_constants(spec, spec.op);
   Operands operands = seeded_operands(spec, constants);
 
@@ -134,28 +197,25 @@ Result<KernelTime> time_in_this_process(const std::string& library_path, const s
   const auto call = [&] { return arguments.call(entry); };
   // The first calls pay for page faults, thread starts and the clock's ramp.
   TRY_OK(sample(
-      seconds / 10, 1, [] {}, call));
+      timed.seconds / 10, 1, [] {}, call));
   TRY(const Samples warm, sample(
-                              seconds * 0.6, 3, [] {}, call));
+                              timed.seconds * 0.6, 3, [] {}, call));
   TRY(const Samples cold, sample(
-                              seconds * 0.3, 3, [&] { evict(evicted); }, call));
-  return KernelTime{warm.min_ms, warm.median_ms, cold.min_ms, cold.median_ms, warm.calls};
+                              timed.seconds * 0.3, 3, [&] { evict(evicted); }, call));
+  KernelTime time{warm.min_ms, warm.median_ms, cold.min_ms, cold.median_ms, warm.calls};
+  if (!timed.fma_library_path.empty()) {
+    TRY(const FmaLoop fmas, FmaLoop::open(timed.fma_library_path));
+    time.fma_gflop = fma_gflop(fmas, timed.seconds * 0.6, call);
+  }
+  return time;
 }
 
 // Runs the FMA loop on all threads at once and takes the best of several short runs.
 Result<double> peak_in_this_process(const std::string& library_path, int threads) {
-  using Loop = float (*)(long iterations, float a, float b);
-  TRY(const SharedObject library, SharedObject::open(library_path));
-  TRY(const auto loop, library.find<Loop>("emulsion_peak_loop"));
-  TRY(const auto flops, library.find<const long*>("emulsion_peak_flops"));
+  TRY(const FmaLoop fmas, FmaLoop::open(library_path));
   constexpr int k_runs = 100;
   constexpr double k_run_seconds = 0.001;  // shorter than a scheduler's slice
-  long iterations = 1000;
-  for (double took = 0; took < k_run_seconds; iterations *= 2) {
-    const auto start = Clock::now();
-    loop(iterations, 0.999f, 0.001f);
-    took = seconds_since(start);
-  }
+  const long iterations = fmas.iterations_for(k_run_seconds);
 
   double best = 0;
   std::barrier barrier(threads);
@@ -163,13 +223,10 @@ Result<double> peak_in_this_process(const std::string& library_path, int threads
     for (int run = 0; run < k_runs; ++run) {
       barrier.arrive_and_wait();
       const auto start = Clock::now();
-      loop(iterations, 0.999f, 0.001f);
+      fmas.run(iterations);
       barrier.arrive_and_wait();
       const double took = seconds_since(start);
-      if (thread == 0) {
-        best = std::max(best, 1e-9 * static_cast<double>(*flops) * static_cast<double>(iterations) *
-                                  threads / took);
-      }
+      if (thread == 0) best = std::max(best, fmas.gflop(iterations) * threads / took);
     }
   };
   std::vector<std::thread> others;
@@ -184,17 +241,21 @@ Result<nlohmann::json> answer(const std::vector<std::string>& arguments) {
     TRY(const double gflops, peak_in_this_process(arguments[1], std::atoi(arguments[2].c_str())));
     return nlohmann::json{{"peak_gflops", gflops}};
   }
-  if (arguments.size() != 4) return error("time-kernel: LIBRARY KERNEL THREADS SECONDS");
+  if (arguments.size() != 4 && arguments.size() != 5)
+    return error("time-kernel: LIBRARY KERNEL THREADS SECONDS [FMA_LIBRARY]");
   const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
   TRY(const KernelSpec spec, parse_kernel_spec(text));
   TRY(const KernelTime time,
-      time_in_this_process(arguments[0], arguments[1], std::atoi(arguments[2].c_str()),
-                           std::atof(arguments[3].c_str()), spec));
+      time_in_this_process(
+          {arguments[0], arguments[1], std::atoi(arguments[2].c_str()),
+           std::atof(arguments[3].c_str()), arguments.size() == 5 ? arguments[4] : ""},
+          spec));
   return nlohmann::json{{"min_ms", time.min_ms},
                         {"median_ms", time.median_ms},
                         {"cold_min_ms", time.cold_min_ms},
                         {"cold_median_ms", time.cold_median_ms},
-                        {"calls", time.calls}};
+                        {"calls", time.calls},
+                        {"fma_gflop", time.fma_gflop}};
 }
 
 }  // namespace

@@ -1,0 +1,14 @@
+// A loop of register-only FMAs, compiled for a target: what no kernel exceeds. Internal to
+// kernels/.
+#pragma once
+
+#include <filesystem>
+
+#include "kernels/kernel_cache.h"
+
+namespace emulsion {
+
+// The shared library with the loop, from the cache; an error for targets other than x86-64.
+Result<std::filesystem::path> peak_library(KernelCache& cache, const std::string& target);
+
+}  // namespace emulsion
