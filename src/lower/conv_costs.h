@@ -31,6 +31,8 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
 
 // Bytes a cycle of weights from the second level cache, and from beyond it.
 inline constexpr double k_near_bytes = 24, k_far_bytes = 6.5;
+// Cycles to start a loop that threads share.
+inline constexpr double k_start = 5000;
 // Fewer sums leave units waiting for results; loads never quite reach two a cycle.
 inline constexpr double k_least_sums = 10, k_loads = 1.8;
 // Cycles of a step that streams so many bytes of weights from there. Loads that miss the first

@@ -28,13 +28,8 @@ struct TiledConv {
     const ConvView view = View(spec);
     const Nest& nest = view.nest;
     const Machine machine = machine_of(spec.target, spec.weights);
-    std::vector<CostedSchedule> schedules =
-        view.packed > 1 ? packed_schedules(nest, view.packed, machine, spec.threads)
-                        : conv_schedules(nest, machine, spec.threads);
-    // The templates have enough iterations for any few threads.
-    if (nest.multiplies() >= k_parallel_multiplies)
-      for (CostedSchedule& schedule : schedules) schedule.cycles /= spec.threads;
-    return schedules;
+    return view.packed > 1 ? packed_schedules(nest, view.packed, machine, spec.threads)
+                           : conv_schedules(nest, machine, spec.threads);
   }
   static std::vector<std::string> schedules(const KernelSpec& spec) {
     return steps_of(costed(spec));

@@ -51,8 +51,71 @@ void keep_fastest(ScoredTiles& scored, size_t count) {
   if (scored.size() > count) scored.resize(count);
 }
 
+// A loop around a tile.
+struct Loop {
+  std::string name;
+  int64_t extent = 1;
+};
+
+// From the outermost, those that threads may share.
+std::vector<Loop> loops_around(const Nest& nest, const ConvTile& tile) {
+  const Loop n{"n", nest.n}, g{"g", nest.groups},
+      co{"co", divide_up(nest.co, int64_t{tile.lanes} * tile.vectors)},
+      y{"y", divide_up(nest.y, tile.y)}, x{"x", divide_up(nest.x, tile.x)};
+  switch (tile.order) {
+    case TileOrder::channels_weights_pixels:
+      return {n, g, co};
+    case TileOrder::rows_groups_pixels:
+      return {n, y, co, g, x};
+    case TileOrder::rows_channels_pixels:
+      return {n, g, y, co, x};
+    case TileOrder::rows_pixels_channels:
+      return {n, g, y, x, co};
+    case TileOrder::channels_rows_pixels:
+      break;
+  }
+  return {n, g, co, y, x};
+}
+
+// The outermost loop with enough iterations to share among threads. An inner one costs more: a task
+// then ends before its weights have served all pixels.
+std::optional<Loop> parallel_loop(const std::vector<Loop>& loops, int threads) {
+  for (const Loop& loop : loops)
+    if (loop.extent > 1 && (loop.extent >= 2 * threads || loop.extent % threads == 0)) return loop;
+  const auto largest = std::max_element(
+      loops.begin(), loops.end(), [](const Loop& a, const Loop& b) { return a.extent < b.extent; });
+  return largest->extent > 1 ? std::optional(*largest) : std::nullopt;
+}
+
+// Of the busiest of so many threads, if one takes so many cycles.
+double busiest_cycles(double cycles, const Nest& nest, const ConvTile& tile, const Machine& machine,
+                      int threads) {
+  if (threads <= 1 || nest.multiplies() < k_parallel_multiplies) return cycles;
+  const std::vector<Loop> loops = loops_around(nest, tile);
+  const std::optional<Loop> loop = parallel_loop(loops, threads);
+  if (!loop) return cycles;
+  double starts = 1;
+  for (size_t i = 0; loops[i].name != loop->name; ++i)
+    starts *= static_cast<double>(loops[i].extent);
+  double all = static_cast<double>(loop->extent);
+  double most = static_cast<double>(divide_up(loop->extent, threads));
+  const int64_t vectors = divide_up(nest.co, tile.lanes);
+  if (const int64_t last = vectors % tile.vectors; loop->name == "co" && last > 0) {
+    const double less = 1 - static_cast<double>(last) / tile.vectors;  // of the last tile
+    all -= less;
+    if (loop->extent % threads == 1) most -= less;
+  }
+  const double part = most / all;
+  // Every thread fetches all weights for its pixels, or all inputs for its channels.
+  int64_t bytes = nest.groups * weight_bytes(nest, machine);
+  if (loop->name == "co") bytes = input_bytes(nest);
+  if (loop->name == "g") bytes = 0;
+  return starts * k_start + part * cycles + (1 - part) * static_cast<double>(bytes) / k_far_bytes;
+}
+
 struct TileLimits {
   TileOrder order = TileOrder::channels_rows_pixels;
+  int threads = 1;
   int spare = 0;   // registers
   int most_y = 4;  // rows
   int unroll_ci = 1;
@@ -74,25 +137,19 @@ ScoredTiles tiles_by_speed(const Nest& nest, const Machine& machine, const TileL
         // tiles leave none of.
         const bool few = nest.ci <= k_few_channels;
         if (!fits(tile, machine) || (few && vectors * y * x > machine.registers / 2)) continue;
-        scored.emplace_back(expected_cycles(nest, tile, machine), tile);
+        const auto add = [&](ScoredTiles& tiles, const ConvTile& t) {
+          const double cycles = expected_cycles(nest, t, machine);
+          tiles.emplace_back(busiest_cycles(cycles, nest, t, machine, limits.threads), t);
+        };
+        add(scored, tile);
         if (const auto shared = with_taps_within(nest, tile, machine, limits.spare))
-          within.emplace_back(expected_cycles(nest, *shared, machine), *shared);
+          add(within, *shared);
       }
   keep_fastest(scored, k_most_tiles);
   keep_fastest(within, k_most_tiles);
   scored.insert(scored.end(), within.begin(), within.end());
   keep_fastest(scored, scored.size());
   return scored;
-}
-
-// The outermost loop with enough iterations to share among threads. An inner one costs more: a task
-// then ends before its weights have served all pixels.
-std::string parallel_loop(const std::vector<std::pair<std::string, int64_t>>& loops, int threads) {
-  for (const auto& [name, extent] : loops)
-    if (extent > 1 && (extent >= 2 * threads || extent % threads == 0)) return name;
-  const auto largest = std::max_element(
-      loops.begin(), loops.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  return largest->second > 1 ? largest->first : "";
 }
 
 // Input channels, whole steps of them, whose part of a tile's inputs stays in the first level cache
@@ -108,7 +165,7 @@ int near_channels(const Nest& nest, const ConvTile& tile, const Machine& machine
 }
 
 // Tiles whose weights are worth keeping near while all pixels pass, fastest first.
-ScoredTiles stationary_tiles(const Nest& nest, const Machine& machine) {
+ScoredTiles stationary_tiles(const Nest& nest, const Machine& machine, int threads) {
   ScoredTiles scored;
   if (nest.groups * weight_bytes(nest, machine) <= machine.l2_bytes / 2 || nest.n > 1)
     return scored;
@@ -124,9 +181,12 @@ ScoredTiles stationary_tiles(const Nest& nest, const Machine& machine) {
           const ConvTile tile{lanes, vectors, y,        x,
                               1,     1,       ci_block, TileOrder::channels_weights_pixels};
           if (!fits(tile, machine)) continue;
-          scored.emplace_back(stationary_cycles(nest, tile, machine), tile);
-          if (const auto shared = with_taps_within(nest, tile, machine, 0))
-            scored.emplace_back(stationary_cycles(nest, *shared, machine), *shared);
+          const auto add = [&](const ConvTile& t) {
+            const double cycles = stationary_cycles(nest, t, machine);
+            scored.emplace_back(busiest_cycles(cycles, nest, t, machine, threads), t);
+          };
+          add(tile);
+          if (const auto shared = with_taps_within(nest, tile, machine, 0)) add(*shared);
         }
   keep_fastest(scored, k_most_tiles);
   return scored;
@@ -193,26 +253,15 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile, int threads) {
     steps.add("unroll {}", innermost);
   }
   if (tile.unroll_kx > 1) steps.add("unroll kx");
-  const std::pair<std::string, int64_t> n{"n", nest.n}, g{"g", nest.groups},
-      co{"co", divide_up(nest.co, int64_t{tile.lanes} * tile.vectors)},
-      y{"y", divide_up(nest.y, tile.y)}, x{"x", divide_up(nest.x, tile.x)};
-  std::vector<std::pair<std::string, int64_t>> around{n, g, co, y, x};
-  if (stationary) {
-    around = {n, g, co};
-  } else if (tile.order == TileOrder::rows_groups_pixels) {
+  if (tile.order == TileOrder::rows_groups_pixels) {
     steps.add("interchange g y");
-    around = {n, y, co, g, x};
-  } else if (tile.order != TileOrder::channels_rows_pixels) {
+  } else if (tile.order != TileOrder::channels_rows_pixels && !stationary) {
     steps.add("interchange co y");
-    around = {n, g, y, co, x};
   }
-  if (tile.order == TileOrder::rows_pixels_channels) {
-    steps.add("interchange co x");
-    around = {n, g, y, x, co};
-  }
+  if (tile.order == TileOrder::rows_pixels_channels) steps.add("interchange co x");
   if (threads > 0 && nest.multiplies() >= k_parallel_multiplies)
-    if (const std::string loop = parallel_loop(around, threads); !loop.empty())
-      steps.add("parallel {}", loop);
+    if (const auto loop = parallel_loop(loops_around(nest, tile), threads))
+      steps.add("parallel {}", loop->name);
   return steps.text();
 }
 
@@ -242,8 +291,9 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
     limits.most_y = 1;
   }
   limits.order = orders[0];
+  limits.threads = std::max(threads, 1);
   const ScoredTiles tiles = tiles_by_speed(nest, registers, limits);
-  const ScoredTiles stationary = rows ? ScoredTiles() : stationary_tiles(nest, machine);
+  const ScoredTiles stationary = rows ? ScoredTiles() : stationary_tiles(nest, machine, threads);
   const bool better = !stationary.empty() && stationary.front().first < tiles.front().first;
   const auto add_stationary = [&] {
     for (const auto& [cycles, tile] : stationary)
@@ -283,7 +333,11 @@ std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,
     if (sums * tile.unroll_ci * tile.unroll_kx <= k_most_packed_copies)
       add_schedule(schedules, slower * cycles, conv_steps(nest, tile, threads));
   };
-  const TileLimits limits{TileOrder::rows_groups_pixels, packing_shuffles(packed) ? 6 : 1, 1};
+  TileLimits limits;
+  limits.order = TileOrder::rows_groups_pixels;
+  limits.threads = threads;
+  limits.spare = packing_shuffles(packed) ? 6 : 1;
+  limits.most_y = 1;
   for (const auto& [cycles, tile] : tiles_by_speed(nest, machine, limits)) add(cycles, tile);
   const ConvTile smallest{lanes_for(nest.co, machine.vector)};
   if (schedules.empty()) add(expected_cycles(nest, smallest, machine), smallest);
@@ -312,12 +366,12 @@ std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine&
     if (copies * nest.ky <= k_most_copies) steps.add("unroll ky");
     steps.add("interchange g y");
     if (use == ScheduleUse::kernel && nest.multiplies() >= k_parallel_multiplies) {
-      const std::string loop = parallel_loop({{"n", nest.n},
-                                              {"y", nest.y},
-                                              {"x", divide_up(nest.x, x)},
-                                              {"g", divide_up(nest.groups, channels)}},
-                                             threads);
-      if (!loop.empty()) steps.add("parallel {}", loop);
+      const auto loop = parallel_loop({{"n", nest.n},
+                                       {"y", nest.y},
+                                       {"x", divide_up(nest.x, x)},
+                                       {"g", divide_up(nest.groups, channels)}},
+                                      threads);
+      if (loop) steps.add("parallel {}", loop->name);
     }
     add_schedule(schedules, cycles, steps.text());
   };

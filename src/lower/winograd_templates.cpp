@@ -114,7 +114,6 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, const
 
 // The same of the busiest of so many threads.
 double expected_cycles(Nest nest, const WinogradTile& tile, const Machine& machine, int threads) {
-  constexpr double k_start = 5000;  // of the threads' loop
   if (threads == 1 || tile.threads == WinogradThreads::nothing) {
     const WinogradCycles cycles = expected_cycles(nest, tile, machine);
     return cycles.input + cycles.others;
