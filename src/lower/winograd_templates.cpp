@@ -138,7 +138,7 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns
   const int64_t rows = nest.x / columns;
   std::vector<int64_t> blocks;
   for (int64_t r = 1; r <= rows; ++r)
-    if (divide_up(rows, r) * r * 8 <= rows * 9) blocks.push_back(r * columns);
+    if (divide_up(rows, r) * r * 6 <= rows * 7) blocks.push_back(r * columns);
   const int lanes = lanes_for(nest.co, machine.vector);
   std::vector<std::pair<double, WinogradTile>> scored;
   for (const int64_t tiles : blocks)
