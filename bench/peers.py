@@ -3,7 +3,7 @@
 Each engine runs in a process of its own, pinned to the same cores; in each round every engine runs for a fraction of
 a second, in an order that rotates. A ratio is one of minima, and a tie where the medians disagree in direction. Every
 engine's output is compared with ours on the same input. Two-thread figures are taken only where two processes of
-multiply-adds show two real cores. Writes peers.json, peers.md and peers.svg and prints the table.
+multiply-adds show two real cores. Writes peers.json, peers.md and peers.svg (--stem: others) and prints the table.
 
 With --plans, the network rewritten by each plan runs beside the engines, which run the original.
 """
@@ -188,9 +188,9 @@ def write_report(results, scaling, options):
     if options.plans:
         text += f"\nRewritten by plans, another function than the peers':\n\n{plan_table(results)}\n"
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "peers.json").write_text(json.dumps(report, indent=1) + "\n")
-    (options.out / "peers.md").write_text(text)
-    (options.out / "peers.svg").write_text(chart(results, engines))
+    (options.out / f"{options.stem}.json").write_text(json.dumps(report, indent=1) + "\n")
+    (options.out / f"{options.stem}.md").write_text(text)
+    (options.out / f"{options.stem}.svg").write_text(chart(results, engines))
     return text
 
 
@@ -208,6 +208,7 @@ def main():
     parser.add_argument("--keep", action="store_true", help="with --all: keep models and libraries")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build" / "bench", help="models, libraries")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "bench" / "results", help="where results go")
+    parser.add_argument("--stem", default="peers", help="of the results' file names; default: peers")
     options = parser.parse_args()
     if options.plans and len(options.networks or []) != 1:
         parser.error("--plans belong to one network: name it with --networks")

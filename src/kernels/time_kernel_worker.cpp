@@ -113,6 +113,7 @@ Operands seeded_operands(const KernelSpec& spec, const std::vector<PackedConstan
   return operands;
 }
 
+// The loop of peak.h, loaded.
 class FmaLoop {
  public:
   static Result<FmaLoop> open(const std::string& library_path) {

@@ -87,7 +87,7 @@ std::optional<Loop> parallel_loop(const std::vector<Loop>& loops, int threads) {
   return largest->extent > 1 ? std::optional(*largest) : std::nullopt;
 }
 
-// Of the busiest of so many threads, if one takes so many cycles.
+// Cycles of the busiest of so many threads; cycles: of one that does all.
 double busiest_cycles(double cycles, const Nest& nest, const ConvTile& tile, const Machine& machine,
                       int threads) {
   if (threads <= 1 || nest.multiplies() < k_parallel_multiplies) return cycles;
@@ -340,7 +340,10 @@ std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,
   limits.most_y = 1;
   for (const auto& [cycles, tile] : tiles_by_speed(nest, machine, limits)) add(cycles, tile);
   const ConvTile smallest{lanes_for(nest.co, machine.vector)};
-  if (schedules.empty()) add(expected_cycles(nest, smallest, machine), smallest);
+  if (schedules.empty()) {
+    const double cycles = expected_cycles(nest, smallest, machine);
+    add(busiest_cycles(cycles, nest, smallest, machine, threads), smallest);
+  }
   return schedules;
 }
 

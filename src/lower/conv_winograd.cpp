@@ -388,6 +388,7 @@ void schedule_winograd(WinogradFuncs& funcs, const Nest& nest, const WinogradSch
       .bound_extent(k_c, narrow(s.channels));
   schedule_conv(funcs.sums, s.products, target);
   funcs.output_rows.compute_at(out, vector)
+      .bound_extent(k_c, lanes)
       .vectorize(k_c, lanes, TailStrategy::RoundUp)
       .unroll(k_i)
       .unroll(k_j);

@@ -94,6 +94,17 @@ TEST(LastTemplateSchedule, ComputesTheConv) {
   }
 }
 
+TEST(WinogradSchedule, ComputesBlocksOfChannelsThatHangOverAGroup) {
+  const ConvCase c{.input = {1, 80, 30, 30}, .co = 80, .pad = {0, 0, 0, 0}, .groups = 2};
+  for (const char* schedule :
+       {"split x 28; split co 32; interchange co x; interchange coi co; tile xi 7; tile coi 16; "
+        "vectorize coii 16; unroll xii; parallel x",
+        "split co 32; interchange coi y; tile x 7; tile coi 16; vectorize coii 16; unroll xi; "
+        "parallel co",
+        "interchange co y; tile x 7; tile co 16; vectorize coi 16; unroll xi"})
+    check_conv(c, "winograd4", schedule);
+}
+
 struct Refused {
   const char* algorithm;
   const char* schedule;

@@ -50,7 +50,31 @@ TEST(Prefetch, SmallWeightsAreLeftToTheHardware) {
   EXPECT_EQ(count(disassembly(16, "host"), "prefetch"), 0u);
 }
 
-// A kernel that would is refused.
+// A kernel that would allocate is refused.
+TEST(Winograd, AllocatesNothingWhereBlocksOfChannelsHangOverAGroup) {
+  Conv conv;
+  conv.groups = 2;
+  conv.weight = abstract_constant({80, 40, 3, 3});
+  KernelSpec spec;
+  spec.op = conv;
+  spec.inputs = {channels_last({1, 80, 30, 30})};
+  spec.output = channels_last({1, 80, 28, 28});
+  spec.target = resolve_target("host").value();
+  spec.algorithm = "winograd4";
+  for (const char* schedule : {"split x 28; split co 32; interchange co x; interchange coi co; "
+                               "tile xi 7; tile coi 16; vectorize coii 16; unroll xii; parallel x",
+                               "split co 32; interchange coi y; tile x 7; tile coi 16; "
+                               "vectorize coii 16; unroll xi; parallel co",
+                               "interchange co y; tile x 7; tile co 16; vectorize coi 16; "
+                               "unroll xi"}) {
+    spec.schedule = schedule;
+    const TemporaryDirectory directory;
+    const Status status =
+        compile_to_object(completed(spec).value(), (directory.path() / "kernel.o").string());
+    EXPECT_TRUE(status.ok()) << status.error().message;
+  }
+}
+
 TEST(Winograd, AllocatesNothingWhereTilesHangOverTheImage) {
   for (const int64_t size : {23, 49, 149}) {
     Conv conv;
