@@ -163,6 +163,7 @@ Result<CompiledNetwork> compile_network(const Network& network, const Plan& plan
       fmt::format("emulsion {}, Halide {}, {}", EMULSION_VERSION, EMULSION_HALIDE_VERSION, target);
   driver.target = target;
   driver.threads = options.threads;
+  TRY_OK(check_weights_fit(driver.weights_bytes));
   TRY(driver.heap_scratch, refers_to(objects, "halide_malloc"));
   TRY(CompiledNetwork result, describe(prepared, driver, kernels));
 

@@ -73,6 +73,14 @@ Elf64_Shdr section_header(const std::string& bytes, const Elf64_Ehdr& header, si
 
 }  // namespace
 
+Status check_weights_fit(int64_t bytes) {
+  // The rest is for code, and for what it is linked with.
+  constexpr int64_t k_most = (int64_t{2} << 30) - (int64_t{128} << 20);
+  if (bytes <= k_most) return ok();
+  return error("the weights take {:.2f} GB; a library holds {:.2f} GB at most",
+               1e-9 * static_cast<double>(bytes), 1e-9 * static_cast<double>(k_most));
+}
+
 Status compile_c(const std::string& cc, const fs::path& folder, const std::string& source,
                  const std::string& object) {
   return run_tool(

@@ -10,6 +10,9 @@
 
 namespace emulsion {
 
+// An error if a library cannot hold so many bytes of weights: code reaches what lies within 2 GiB.
+Status check_weights_fit(int64_t bytes);
+
 // Compiles folder/source to folder/object with the C compiler cc ("clang" falls back to "cc").
 Status compile_c(const std::string& cc, const std::filesystem::path& folder,
                  const std::string& source, const std::string& object);

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "compile/link_library.h"
 #include "tests/compile/small_networks.h"
 
 namespace emulsion {
@@ -78,6 +79,14 @@ std::vector<std::string> files_in(const fs::path& folder) {
   for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
   std::sort(names.begin(), names.end());
   return names;
+}
+
+TEST(Library, HoldsNoMoreWeightsThanItsCodeReaches) {
+  EXPECT_TRUE(check_weights_fit(0).ok());
+  EXPECT_TRUE(check_weights_fit(1'900'000'000).ok());
+  const Status status = check_weights_fit(2'600'000'000);
+  ASSERT_FALSE(status.ok());
+  EXPECT_THAT(status.error().message, HasSubstr("the weights take 2.60 GB"));
 }
 
 TEST(Library, RunsEveryWayTheHeaderOffersWithoutAllocating) {
