@@ -168,7 +168,7 @@ def chart(results, engines):
         ours = result["engines"]["emulsion"]["min_ms"]
         values = {n: e["min_ms"] / ours for n, e in result["engines"].items() if n in engines}
         groups.append((f"{result['network']}, {result['threads']} thr.", values))
-    return bars("Time of one inference relative to Emulsion (shorter is faster), batch 1", groups, engines)
+    return bars("Time of one inference relative to Emulsion (shorter is faster), batch 1", groups, engines, longest=6)
 
 
 def write_report(results, scaling, options):

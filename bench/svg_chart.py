@@ -29,11 +29,12 @@ def legend(names, x, y, step=130):
     return body
 
 
-def bars(title, groups, names, unit=""):
-    """Horizontal bars. groups: (label, {name: value}); names: order and colour of the bars, missing values left out."""
+def bars(title, groups, names, unit="", longest=float("inf")):
+    """Horizontal bars. groups: (label, {name: value}); names: order and colour of the bars, missing values left out.
+    Those longer than `longest` are broken off there."""
     left, right, thick, gap, top = 190, 60, 13, 14, 66
     width = max(760, left + 130 * len(names))
-    most = max((v for _, values in groups for v in values.values()), default=1) or 1
+    most = min(max((v for _, values in groups for v in values.values()), default=1) or 1, longest)
     scale = (width - left - right) / most
     body, y = [text(16, 24, title, more='font-weight="bold"'), *legend(names, 16, 48)], top
     one = left + scale
@@ -42,9 +43,11 @@ def bars(title, groups, names, unit=""):
         shown = [(i, n) for i, n in enumerate(names) if n in values]
         body.append(text(left - 8, y + thick * len(shown) / 2 + 4, label, "end"))
         for i, name in shown:
-            length = values[name] * scale
+            length = min(values[name], longest) * scale
             body.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{thick - 2}" '
                         f'fill="{COLOURS[i % len(COLOURS)]}"/>')
+            if values[name] > longest:
+                body += [line(left + length - x, y + thick, left + length - x + 8, y - 2, "#fff") for x in (20, 15)]
             body.append(text(left + length + 5, y + 10, f"{values[name]:.2f}{unit}", more='font-size="10"'))
             y += thick
         y += gap
