@@ -6,7 +6,7 @@ between, with the middle of all these peaks. Each convolution, with bias and ReL
 of its own; what counts is the time of its kernel, without conversions of layout, as each engine's own profile says.
 Ours is timed warm (called again and again) and cold (weights and input evicted before each call): inside a network it
 is in between. Processors run wide FMAs slower for milliseconds after they ran beside loads; so a third column compares
-ours with what register-only FMAs do right after each call, which is what can be reached. Engines that are not installed
+ours with what register-only FMAs do right after each call, beside the peak itself. Engines that are not installed
 are left out. Writes layers.json and layers.md (--direct: layers_direct) and prints the table.
 """
 
