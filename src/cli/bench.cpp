@@ -75,7 +75,7 @@ Result<std::vector<LayerTime>> time_layers(const PreparedNetwork& prepared, Kern
   const std::vector<KernelUse>& calls = loaded.compiled().kernels;
   TimingOptions timing;
   timing.threads = options.threads;
-  timing.with_fmas = options.threads == 1;
+  timing.with_fmas = options.json && options.threads == 1;  // only the JSON tells them
   Progress bar("timing kernels");
   const auto times = time_kernels(cache, specs, timing, [&](int done, int total) {
     bar.update(done, fmt::format("of {}", total));
