@@ -1,8 +1,8 @@
 """Every distinct convolution of our models, alone: ours, ONNX Runtime and OpenVINO against the machine's peak.
 
 The peak is that of f32 FMAs on one thread. Clocks of shared machines change from minute to minute, so ours is compared
-with the peak that its own process measures right before and after, in the middle of the rounds; peers, which run in
-between, with the middle of all these peaks. Each convolution, with bias and ReLU, is a network
+with the peak that its own process measures right before and after the calls, in the middle of the rounds; peers,
+which run in between, with the middle of all these peaks. Each convolution, with bias and ReLU, is a network
 of its own; what counts is the time of its kernel, without conversions of layout, as each engine's own profile says.
 Ours is timed warm (called again and again) and cold (weights and input evicted before each call): inside a network it
 is in between. Processors run wide FMAs slower for milliseconds after they ran beside loads; so a third column compares
@@ -143,15 +143,15 @@ def time_ours(convs, options):
         if options.direct:
             command += ["--plan", direct_plan(some, options.folder / "direct.plan.json")]
         report = json.loads(emulsion(*command))
-        peaks.append(report["peak_gflops"])
         rows = {row["name"]: row for row in report["layers"] if row["op"] == "conv"}
         for i, conv in enumerate(some):
             row = rows[f"conv{i}"]
             conv.setdefault("emulsion", {"algorithm": row["algorithm"], "schedule": row["schedule"]})
             times = {key: row[key] for key in TIMES}
             for key, least in (("percent_of_peak", "min_ms"), ("cold_percent_of_peak", "cold_min_ms")):
-                times[key] = percent(conv, row[least], peaks[-1])
+                times[key] = percent(conv, row[least], row["peak_gflops"])
             times["percent_of_fmas"] = row["percent_of_fmas"]
+            peaks.append(row["peak_gflops"])
             add_round(conv["emulsion"], times)
         say(f"ours: {min(first + CHUNK, len(convs))} of {len(convs)}")
     return peaks

@@ -127,7 +127,8 @@ Result<Measurement> measure(const BenchOptions& options) {
     TRY(const NetworkTime by_layer, loaded.time(options.seconds / 3, true));
     TRY(result.layers, time_layers(prepared, cache, loaded, by_layer, options));
     for (LayerTime& layer : result.layers) {
-      layer.percent_of_peak = 100 * layer.gflop / (layer.time.min_ms * 1e-3) / result.peak_gflops;
+      const double peak = layer.time.peak_gflops > 0 ? layer.time.peak_gflops : result.peak_gflops;
+      layer.percent_of_peak = 100 * layer.gflop / (layer.time.min_ms * 1e-3) / peak;
       if (layer.time.fma_gflop > 0)
         layer.percent_of_fmas = 100 * layer.gflop / layer.time.fma_gflop;
     }
@@ -152,7 +153,10 @@ void print_json(const Measurement& m) {
                               {"cold_median_ms", layer.time.cold_median_ms},
                               {"in_network_min_ms", layer.in_network_ms},
                               {"percent_of_peak", layer.percent_of_peak}});
-    if (layer.percent_of_fmas > 0) json["layers"].back()["percent_of_fmas"] = layer.percent_of_fmas;
+    if (layer.time.peak_gflops > 0) {
+      json["layers"].back()["peak_gflops"] = layer.time.peak_gflops;
+      json["layers"].back()["percent_of_fmas"] = layer.percent_of_fmas;
+    }
   }
   fmt::print("{}\n", json.dump(2));
 }

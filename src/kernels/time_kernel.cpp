@@ -33,6 +33,7 @@ Result<KernelTime> time_kernel(KernelCache& cache, const KernelSpec& spec,
   time.cold_min_ms = json.value("cold_min_ms", 0.0);
   time.cold_median_ms = json.value("cold_median_ms", 0.0);
   time.calls = json.value("calls", 0);
+  time.peak_gflops = json.value("peak_gflops", 0.0);
   time.fma_gflop = json.value("fma_gflop", 0.0);
   return time;
 }

@@ -10,16 +10,18 @@ struct KernelTime {
   double cold_min_ms = 0,
          cold_median_ms = 0;  // weights and input evicted from the caches before each call
   int calls = 0;
-  // What register-only FMAs on one thread do in the time of a warm call, right after it: GFLOP.
-  // Some processors run wide FMAs slower for milliseconds after they ran beside loads, so that no
-  // kernel meets the machine's peak. 0: not measured.
+  // Register-only FMAs on one thread; 0: not measured. Right before and after the warm calls,
+  // because clocks change, in GFLOP/s:
+  double peak_gflops = 0;
+  // and in the time of a warm call, right after each: GFLOP. Some processors run wide FMAs slower
+  // for milliseconds after they ran beside loads.
   double fma_gflop = 0;
 };
 
 struct TimingOptions {
   int threads = 1;
   double seconds = 0.3;    // of measuring, per kernel
-  bool with_fmas = false;  // fma_gflop too: for one thread and x86-64 targets
+  bool with_fmas = false;  // peak_gflops, fma_gflop: for one thread and x86-64 targets
   WorkerLimits limits;
 };
 
