@@ -1,5 +1,6 @@
 // The protocol of workers.py for a network that emulsion compiled; linked with NAME.a.
-// Built by workers.py with -DNAME=<name> and -DHEADER="<name>.h".
+// Built by workers.py with -DNAME=<name> and -DHEADER="<name>.h", and where the weights lie beside the library,
+// -DWEIGHTS_FILE="<path>".
 // our_worker OUTPUT_ELEMENTS THREADS INPUT OUTPUT: the files are raw float32.
 #include HEADER
 
@@ -31,6 +32,9 @@ int main(int argc, char** argv) {
   std::vector<float> y(std::strtoul(argv[1], nullptr, 10));
   OURS(_options) options = {};
   options.threads = std::atoi(argv[2]);
+#ifdef WEIGHTS_FILE
+  options.weights_file = WEIGHTS_FILE;
+#endif
   OURS(_context)* context = OURS(_create)(&options);
   if (!context) return 3;
   const auto infer = [&] {

@@ -24,6 +24,7 @@ NETWORKS = ["resnet34-cifar10", "resnext29-cifar10", "densenet161-cifar10", "res
 PEERS = [*F32_PEERS, "openvino-bf16"]
 # Largest difference from our output that counts as the same function; 16 bits are another one, and reported.
 TOLERANCE = {"openvino-bf16": 0.2}
+FORMAT = "emulsion-bench-peers-2"
 PLAN = "plan "  # begins the names of rewritten networks among the engines
 REAL_CORES = 1.7  # times one core's multiply-adds
 
@@ -175,7 +176,7 @@ def write_report(results, scaling, options):
     engines = ["emulsion", *options.peers]
     versions = {n: e["version"] for r in results for n, e in r["engines"].items() if not n.startswith(PLAN)}
     short = ", ".join(f"{n} {v.split(',')[0].removeprefix('emulsion ')}" for n, v in versions.items())
-    report = {"format": "emulsion-bench-peers-2", "cpu": cpu_name(), "features": cpu_features(),
+    report = {"format": FORMAT, "cpu": cpu_name(), "features": cpu_features(),
               "cores": os.cpu_count(), "two_core_speedup": scaling, "versions": versions, "budget": options.budget,
               "rounds": options.rounds, "seconds": options.seconds, "results": results}
     notes = [f"Milliseconds of one inference, batch 1: minimum (median) of {options.rounds} interleaved rounds. The last "
@@ -194,6 +195,20 @@ def write_report(results, scaling, options):
     return text
 
 
+def earlier_results(options):
+    """What an earlier run on this machine, with as many rounds and seconds, wrote to the report."""
+    file = options.out / f"{options.stem}.json"
+    if not options.resume or not file.exists():
+        return []
+    report = json.loads(file.read_text())
+    now = {"format": FORMAT, "cpu": cpu_name(), "features": cpu_features(), "budget": options.budget,
+           "rounds": options.rounds, "seconds": options.seconds}
+    for key, value in now.items():
+        if report.get(key) != value:
+            sys.exit(f"--resume: {file} has {key} {report.get(key)}, not {value}; leave --resume out to begin anew")
+    return report["results"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", metavar="NAME", help=f"default: {' '.join(NETWORKS)}")
@@ -208,6 +223,8 @@ def main():
     parser.add_argument("--keep", action="store_true", help="with --all: keep models and libraries")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build" / "bench", help="models, libraries")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "bench" / "results", help="where results go")
+    parser.add_argument("--resume", action="store_true",
+                        help="go on where a run stopped: measure only what its report lacks")
     parser.add_argument("--stem", default="peers", help="of the results' file names; default: peers")
     options = parser.parse_args()
     if options.plans and len(options.networks or []) != 1:
@@ -219,10 +236,11 @@ def main():
     if max(options.threads) > 1:
         scaling = two_core_speedup(cores, ROOT / "bench" / "fma_rate.c", options.folder) if len(cores) > 1 else 1.0
         print(f"two cores do {scaling:.2f} times the multiply-adds of one", file=sys.stderr)
-    results, failed = [], []
+    results, failed = earlier_results(options), []
+    measured = {(r["network"], r["threads"]) for r in results}
     for network in networks:
         for threads in options.threads:
-            if threads > 1 and scaling < REAL_CORES:
+            if (network, threads) in measured or (threads > 1 and scaling < REAL_CORES):
                 continue
             try:
                 results.append(measure(network, threads, cores[:threads], options))
@@ -230,11 +248,11 @@ def main():
                 failed.append(f"{network}, {threads} thread(s): {problem}")
                 print(failed[-1], file=sys.stderr)
                 continue
-            text = write_report(results, scaling, options)
+            write_report(results, scaling, options)
         if options.all and not options.keep:
             remove_files(network, options.folder)
     if results:
-        print(text)
+        print(write_report(results, scaling, options))
     sys.exit("\n".join(failed) if failed else 0)
 
 

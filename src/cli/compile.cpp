@@ -30,7 +30,7 @@ struct CompileVerbOptions : CommonOptions {
   double tolerance = k_default_tolerance;
   bool tolerance_given = false;
   int threads = 0;  // 0: the plan's
-  bool emit_only = false, shared_runtime = false;
+  bool emit_only = false, shared_runtime = false, weights_beside = false;
 };
 
 // Whether the C library has a symbol of that name: an app that links ours would call it instead.
@@ -138,6 +138,7 @@ Status compile_verb(const CompileVerbOptions& verb) {
   options.cc = verb.cc;
   options.emit_only = verb.emit_only;
   options.shared_runtime = verb.shared_runtime;
+  options.weights_beside = verb.weights_beside;
   // What takes no time to know is said before what does.
   if (!is_c_name(options.name)) {
     return error(
@@ -176,6 +177,9 @@ Status compile_verb(const CompileVerbOptions& verb) {
              compiled.kernels.size(), megabytes(compiled.code_bytes),
              megabytes(compiled.weights_bytes), megabytes(compiled.workspace_bytes));
   fmt::print("header: {}\n", compiled.header.string());
+  if (!compiled.weights.empty() && !compiled.library.empty())
+    fmt::print("weights: {}; the app names it in options.weights_file\n",
+               compiled.weights.string());
   if (compiled.library.empty()) {
     fmt::print("driver: {}; compile it in its folder: cc -c {}\n", compiled.driver.string(),
                compiled.driver.filename().string());
@@ -239,6 +243,9 @@ std::function<Status()> define_compile(CLI::App& app) {
       ->capture_default_str();
   app.add_flag("--emit-only", options->emit_only,
                "Write the driver, the weights and the kernels' objects; build no library");
+  app.add_flag("--weights-beside", options->weights_beside,
+               "Leave the weights out of the library; the app reads them from DIR/NAME.weights. "
+               "More than 1.9 GB, as kernels read them, always lie there");
   app.add_flag("--shared-runtime", options->shared_runtime,
                "Leave Halide's runtime out of the library; the program has one");
   add_target_option(app, *options);

@@ -163,7 +163,7 @@ Result<CompiledNetwork> compile_network(const Network& network, const Plan& plan
       fmt::format("emulsion {}, Halide {}, {}", EMULSION_VERSION, EMULSION_HALIDE_VERSION, target);
   driver.target = target;
   driver.threads = options.threads;
-  TRY_OK(check_weights_fit(driver.weights_bytes));
+  driver.weights_beside = options.weights_beside || !library_holds(driver.weights_bytes);
   TRY(driver.heap_scratch, refers_to(objects, "halide_malloc"));
   TRY(CompiledNetwork result, describe(prepared, driver, kernels));
 
@@ -180,8 +180,11 @@ Result<CompiledNetwork> compile_network(const Network& network, const Plan& plan
     TRY(const fs::path runtime, cache.runtime_object(target));
     objects.push_back(runtime);
   }
-  if (options.emit_only) {
+  if (options.emit_only || driver.weights_beside) {
     files.push_back(weights);
+    result.weights = options.directory / weights;
+  }
+  if (options.emit_only) {
     for (const fs::path& o : objects) {
       TRY(const std::string bytes, read_file(o));
       TRY_OK(stage(staging.path() / o.filename(), bytes));

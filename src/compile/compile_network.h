@@ -18,7 +18,9 @@ struct CompileOptions {
   std::string target = "host";
   int threads = 1;  // default of the library's options
   std::string cc = "clang";
-  bool emit_only = false;       // write the driver, weights and header, build no library
+  bool emit_only = false;  // write the driver, weights and header, build no library
+  // NAME.weights stays a file that contexts read; so do weights that no library holds.
+  bool weights_beside = false;
   bool shared_runtime = false;  // leave Halide's runtime out of the library
 };
 
@@ -33,6 +35,7 @@ struct KernelUse {
 
 struct CompiledNetwork {
   std::filesystem::path library, header, driver, manifest;  // library: empty with emit_only
+  std::filesystem::path weights;                            // a file; empty: in the library
   std::vector<KernelUse> kernels;                           // one a call, in order
   int64_t workspace_bytes = 0, weights_bytes = 0, code_bytes = 0;
 };

@@ -48,11 +48,12 @@ struct Driver {
   std::vector<DriverBuffer> buffers;
   std::vector<DriverCall> calls;
   int64_t workspace_bytes = 0, weights_bytes = 0;
-  bool heap_scratch = false;  // some kernel asks the runtime for memory
+  bool weights_beside = false;  // in NAME.weights, which a context reads, and not in the library
+  bool heap_scratch = false;    // some kernel asks the runtime for memory
 };
 
 std::string driver_header(const Driver& driver);
-// Includes NAME.h, and NAME.weights by .incbin: compile it in their folder.
+// Includes NAME.h, and NAME.weights by .incbin where these are inside: compile it in their folder.
 std::string driver_source(const Driver& driver);
 
 // The symbols that a library of this driver shows; all others are made local.

@@ -44,16 +44,18 @@ typedef struct @N@_context @N@_context;
 // All zero means: the defaults.
 typedef struct @N@_options {
   int threads;          // that run a layer; 0: @THREADS@. More than 1: the context's own, beside the caller's
-  const void *weights;  // content of a file like @N@.weights, 64-byte aligned; 0: those in the library
+  const void *weights;  // content of a file like @N@.weights, 64-byte aligned; 0: what weights_file says
   void *workspace;      // @N@_workspace_bytes() bytes, 64-byte aligned, for this context alone; 0: allocated
   void (*error)(void *user, const char *message);  // called beside setting the last error
   void (*timing)(void *user, int layer, const char *name, double seconds);  // called after each layer
   void *user;           // given to both
   int weights_in_place; // not 0: the library's weights are read where they are; 0: large ones from a copy in huge
                         // pages, one for all contexts, where the system has them
+  const char *weights_file;  // a file like @N@.weights, which each context reads for itself; 0: @WITHOUT_FILE@
 } @N@_options;
 
-// A context, or 0. options may be 0. Weights and workspace that are given must outlive the context.
+// A context, or 0. options may be 0. Weights and workspace that are given must outlive the context;
+// weights_file is read by this call.
 @N@_context *@N@_create(const @N@_options *options);
 int @N@_run_in(@N@_context *context, @PARAMETERS@);
 // The same with the pointers in arrays, in the order above.
@@ -114,16 +116,19 @@ std::string arguments(const Driver& driver, const char* input, const char* outpu
 }  // namespace
 
 std::string driver_header(const Driver& driver) {
-  return fill(k_header, {{"N", driver.name},
-                         {"VERSION", one_line(driver.version)},
-                         {"THREADS", std::to_string(driver.threads)},
-                         {"CONSTANTS", constants_text(driver)},
-                         {"EXAMPLE_DECLARATIONS",
-                          arguments(driver, "@ID@[@N@_@ID@_elements]", "@ID@[@N@_@ID@_elements]")},
-                         {"EXAMPLE_ARGUMENTS", arguments(driver, "@ID@", "@ID@")},
-                         {"PARAMETERS", arguments(driver, "const float *@ID@", "float *@ID@")},
-                         {"BUFFERS", arguments(driver, "struct halide_buffer_t *@ID@",
-                                               "struct halide_buffer_t *@ID@")}});
+  return fill(k_header,
+              {{"N", driver.name},
+               {"VERSION", one_line(driver.version)},
+               {"THREADS", std::to_string(driver.threads)},
+               {"WITHOUT_FILE", driver.weights_beside ? fmt::format("\"{}.weights\"", driver.name)
+                                                      : "the library's weights"},
+               {"CONSTANTS", constants_text(driver)},
+               {"EXAMPLE_DECLARATIONS",
+                arguments(driver, "@ID@[@N@_@ID@_elements]", "@ID@[@N@_@ID@_elements]")},
+               {"EXAMPLE_ARGUMENTS", arguments(driver, "@ID@", "@ID@")},
+               {"PARAMETERS", arguments(driver, "const float *@ID@", "float *@ID@")},
+               {"BUFFERS", arguments(driver, "struct halide_buffer_t *@ID@",
+                                     "struct halide_buffer_t *@ID@")}});
 }
 
 }  // namespace emulsion

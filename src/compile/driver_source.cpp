@@ -169,7 +169,11 @@ std::string driver_source(const Driver& driver) {
   const MetadataText metadata = metadata_text(driver);
   const std::string buffers = "struct halide_buffer_t *";
   constexpr int64_t k_huge_page = 2 << 20;
-  const bool copies = driver.weights_bytes >= k_huge_page;
+  const bool copies = !driver.weights_beside && driver.weights_bytes >= k_huge_page;
+  const std::string inside =
+      copies ? fmt::format("options.weights_in_place ? {}_weights : take_weights(context)",
+                           driver.name)
+             : driver.name + "_weights";
   const std::vector<std::pair<std::string, std::string>> values = {
       {"N", driver.name},
       {"VERSION", one_line(driver.version)},
@@ -180,10 +184,15 @@ std::string driver_source(const Driver& driver) {
       {"WORKSPACE_BYTES", std::to_string(driver.workspace_bytes)},
       {"WEIGHTS_BYTES", std::to_string(driver.weights_bytes)},
       {"SHARES_WEIGHTS", copies ? "  int shares_weights;\n" : ""},
+      {"COMPILED_IN",
+       driver.name + (driver.weights_beside ? ".h" : ".h and " + driver.name + ".weights")},
+      {"WEIGHTS_FILE",
+       driver.weights_beside
+           ? fmt::format("options.weights_file ? options.weights_file : \"{}.weights\"",
+                         driver.name)
+           : "options.weights_file"},
       {"TAKE_WEIGHTS",
-       copies ? fmt::format("options.weights_in_place ? {}_weights : take_weights(context)",
-                            driver.name)
-              : driver.name + "_weights"},
+       driver.weights_beside ? "weights" : fmt::format("weights ? weights : {}", inside)},
       {"RELEASE_WEIGHTS", copies ? "  release_weights(context);\n" : ""},
       {"CPU_FEATURES", cpu_features_text(driver.target)},
       {"SCRATCH_MEMBER", driver.heap_scratch ? k_driver_scratch_member : ""},
@@ -201,9 +210,11 @@ std::string driver_source(const Driver& driver) {
       {"ARGUMENTS", metadata.arguments},
       {"ARGUMENT_COUNT", std::to_string(driver.inputs.size() + driver.outputs.size())},
   };
-  return fill(k_driver_prelude, values) + kernels_text(driver) + fill(k_driver_weights, values) +
-         buffers_text(driver) + layers_text(driver) + fill(k_driver_pool, values) +
-         fill(k_driver_context, values) + fill(k_driver_parallel_loop, values) +
+  return fill(k_driver_prelude, values) + kernels_text(driver) +
+         (driver.weights_beside ? "" : fill(k_driver_weights_inside, values)) +
+         fill(k_driver_memory, values) + buffers_text(driver) + layers_text(driver) +
+         fill(k_driver_pool, values) + fill(k_driver_context, values) +
+         fill(k_driver_parallel_loop, values) +
          (copies ? fill(k_driver_weights_copy, values) : "") +
          (driver.heap_scratch ? fill(k_driver_scratch, values) : "") +
          fill(k_driver_create, values) + fill(k_driver_run, values) +

@@ -8,7 +8,7 @@ const char* const k_driver_prelude =
 //
 // A context holds a buffer for every tensor that a kernel reads or writes; a run is one call a layer, in order.
 // Every tensor has its place in the workspace; zeroed rims around images are made once, with the context.
-// Compile in the folder of @N@.h and @N@.weights: cc -c @N@.c
+// Compile in the folder of @COMPILED_IN@: cc -c @N@.c
 #define _DEFAULT_SOURCE  // madvise
 #define _POSIX_C_SOURCE 200809L
 #include "@N@.h"
@@ -61,7 +61,7 @@ typedef struct halide_buffer_t buffer;
 
 )C";
 
-const char* const k_driver_weights =
+const char* const k_driver_weights_inside =
     R"C(// The weights: packed as the kernels read them, each constant 64-byte aligned.
 __asm__(
     ".pushsection .rodata.@N@_weights, \"a\"\n"
@@ -72,7 +72,10 @@ __asm__(
     ".popsection\n");
 extern const unsigned char @N@_weights[] __attribute__((visibility("hidden")));
 
-// Memory for much that is streamed lies in huge pages where the system has them: with small ones the processor
+)C";
+
+const char* const k_driver_memory =
+    R"C(// Memory for much that is streamed lies in huge pages where the system has them: with small ones the processor
 // stops prefetching at each page's end.
 static void *allocate(size_t bytes) {
   const size_t huge = (size_t)2 << 20;
@@ -121,7 +124,7 @@ const char* const k_driver_context = R"C(struct @N@_context {
   struct pool pool;
   buffer buffers[@BUFFER_COUNT@];
   @N@_options options;
-  void *owned_workspace;
+  void *owned_workspace, *owned_weights;
 @SHARES_WEIGHTS@  int failed;  // 1: an error is being written, 2: it is written; a second one is not
   char error[256];
 @SCRATCH_MEMBER@};
@@ -197,11 +200,32 @@ const char* const k_driver_create =
 @CPU_FEATURES@  return 0;
 }
 
+// The content of a weights file; 0: thread_error says why not.
+static void *read_weights(const char *path) {
+  FILE *const file = fopen(path, "rb");
+  void *const weights = file ? allocate(@WEIGHTS_BYTES@ + 64) : 0;
+  const char *wrong = 0;
+  if (!file) {
+    wrong = "cannot be opened";
+  } else if (!weights) {
+    wrong = "does not fit into memory";
+  } else if (fread(weights, 1, @WEIGHTS_BYTES@, file) != @WEIGHTS_BYTES@ || fgetc(file) != EOF) {
+    wrong = "has not the @WEIGHTS_BYTES@ bytes of this network's weights";
+  }
+  if (file) fclose(file);
+  if (!wrong) return weights;
+  free(weights);
+  snprintf(thread_error, sizeof thread_error, "@N@: %s %s", path, wrong);
+  return 0;
+}
+
 @N@_context *@N@_create(const @N@_options *given) {
   static const @N@_options defaults;
   @N@_options options = given ? *given : defaults;
   const char *wrong = 0;
   const char *const missing = missing_cpu_feature();
+  const char *const file = @WEIGHTS_FILE@;
+  void *weights = 0;
   if (options.threads == 0) options.threads = @THREADS@;
   if (missing) {
     snprintf(thread_error, sizeof thread_error,
@@ -209,10 +233,14 @@ const char* const k_driver_create =
     wrong = thread_error;
   } else if (options.threads < 0 || options.threads > 256) {
     wrong = "@N@: options.threads must be 0 to 256";
+  } else if (options.weights && options.weights_file) {
+    wrong = "@N@: options.weights and options.weights_file are both given";
   } else if ((uintptr_t)options.weights % 64 != 0) {
     wrong = "@N@: options.weights must be 64-byte aligned";
   } else if ((uintptr_t)options.workspace % 64 != 0) {
     wrong = "@N@: options.workspace must be 64-byte aligned";
+  } else if (!options.weights && file && !(weights = read_weights(file))) {
+    wrong = thread_error;
   }
   @N@_context *context = 0;
   if (!wrong) {
@@ -224,11 +252,13 @@ const char* const k_driver_create =
     if (!context) wrong = "@N@: out of memory";
   }
   if (wrong) {
+    free(weights);
     if (wrong != thread_error) fail(0, -1, wrong);
     if (options.error) options.error(options.user, wrong);
     return 0;
   }
   if (!options.workspace) options.workspace = context->owned_workspace;
+  context->owned_weights = weights;
   if (!options.weights) options.weights = @TAKE_WEIGHTS@;
   context->options = options;
   memset(options.workspace, 0, @WORKSPACE_BYTES@);
@@ -250,7 +280,8 @@ const char* const k_driver_create =
 void @N@_destroy(@N@_context *context) {
   if (!context) return;
   stop_threads(&context->pool);
-@SCRATCH_DESTROY@@RELEASE_WEIGHTS@  free(context->owned_workspace);
+@SCRATCH_DESTROY@@RELEASE_WEIGHTS@  free(context->owned_weights);
+  free(context->owned_workspace);
   free(context);
 }
 

@@ -5,7 +5,8 @@
 namespace emulsion {
 
 extern const char* const k_driver_prelude;
-extern const char* const k_driver_weights;
+extern const char* const k_driver_weights_inside;
+extern const char* const k_driver_memory;
 extern const char* const k_driver_weights_copy;
 extern const char* const k_driver_pool;  // driver_threads.cpp
 extern const char* const k_driver_context;

@@ -73,12 +73,9 @@ Elf64_Shdr section_header(const std::string& bytes, const Elf64_Ehdr& header, si
 
 }  // namespace
 
-Status check_weights_fit(int64_t bytes) {
+bool library_holds(int64_t weights_bytes) {
   // The rest is for code, and for what it is linked with.
-  constexpr int64_t k_most = (int64_t{2} << 30) - (int64_t{128} << 20);
-  if (bytes <= k_most) return ok();
-  return error("the weights take {:.2f} GB; a library holds {:.2f} GB at most",
-               1e-9 * static_cast<double>(bytes), 1e-9 * static_cast<double>(k_most));
+  return weights_bytes <= (int64_t{2} << 30) - (int64_t{128} << 20);
 }
 
 Status compile_c(const std::string& cc, const fs::path& folder, const std::string& source,

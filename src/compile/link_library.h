@@ -10,8 +10,8 @@
 
 namespace emulsion {
 
-// An error if a library cannot hold so many bytes of weights: code reaches what lies within 2 GiB.
-Status check_weights_fit(int64_t bytes);
+// Whether a library can hold so many bytes of weights: code reaches what lies within 2 GiB.
+bool library_holds(int64_t weights_bytes);
 
 // Compiles folder/source to folder/object with the C compiler cc ("clang" falls back to "cc").
 Status compile_c(const std::string& cc, const std::filesystem::path& folder,

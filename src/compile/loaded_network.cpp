@@ -22,6 +22,7 @@ struct Options {
   void (*timing)(void* user, int layer, const char* name, double seconds) = nullptr;
   void* user = nullptr;
   int weights_in_place = 0;
+  const char* weights_file = nullptr;
 };
 struct Functions {
   void* (*create)(const Options*) = nullptr;
@@ -78,6 +79,7 @@ struct LoadedNetwork::State {
     options.threads = threads;
     options.timing = timing;
     options.user = user;
+    if (!compiled.weights.empty()) options.weights_file = compiled.weights.c_str();
     void* const made = functions.create(&options);
     if (!made) return failure("{}", functions.last_error(nullptr));
     return made;

@@ -124,6 +124,14 @@ TEST_F(CompileTest, emit_only_says_how_to_build) {
   EXPECT_THAT(files("out"), ::testing::IsSupersetOf({"m.c", "m.h", "m.weights", "manifest.json"}));
 }
 
+TEST_F(CompileTest, weights_beside_the_library_are_named) {
+  const auto result =
+      compiling({"compile", model(small_network()), "-o", path("out"), "--weights-beside"});
+  ASSERT_EQ(result.exit_code, 0) << result.errors;
+  EXPECT_THAT(result.output, HasSubstr("weights: " + path("out/m.weights") + "; the app"));
+  EXPECT_THAT(files("out"), ::testing::IsSupersetOf({"m.a", "m.weights"}));
+}
+
 TEST_F(CompileTest, bad_input_is_one_line) {
   const std::string file = model(small_network());
   expect_refusal(compiling({"compile", file, "-o", path("out"), "--name", "int"}), "--name int");

@@ -82,11 +82,60 @@ std::vector<std::string> files_in(const fs::path& folder) {
 }
 
 TEST(Library, HoldsNoMoreWeightsThanItsCodeReaches) {
-  EXPECT_TRUE(check_weights_fit(0).ok());
-  EXPECT_TRUE(check_weights_fit(1'900'000'000).ok());
-  const Status status = check_weights_fit(2'600'000'000);
-  ASSERT_FALSE(status.ok());
-  EXPECT_THAT(status.error().message, HasSubstr("the weights take 2.60 GB"));
+  EXPECT_TRUE(library_holds(0));
+  EXPECT_TRUE(library_holds(1'900'000'000));
+  EXPECT_FALSE(library_holds(2'100'000'000));
+}
+
+// An app that prints small's scores with weights from a file.
+fs::path weights_file_app(const CompiledNetwork& compiled) {
+  const fs::path folder = compiled.library.parent_path(), app = folder / "app";
+  run({"cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-I" + folder.string(),
+       k_apps + "weights_file.c", compiled.library, "-lpthread", "-ldl", "-lm", "-o", app});
+  return app;
+}
+
+TEST(Library, ReadsWeightsThatLieBesideIt) {
+  const TemporaryDirectory folder;
+  const Case small = small_case(1);
+  CompileOptions options;
+  options.weights_beside = true;
+  const CompiledNetwork compiled = compile_as("small", small.network, folder.path(), options);
+  EXPECT_THAT(files_in(folder.path()), testing::ElementsAre("manifest.json", "small.a", "small.c",
+                                                            "small.h", "small.weights"));
+  EXPECT_EQ(compiled.weights, folder.path() / "small.weights");
+  EXPECT_EQ(compiled.weights_bytes, static_cast<int64_t>(fs::file_size(compiled.weights)));
+  EXPECT_THAT(must(read_file(compiled.manifest)), HasSubstr("\"weights\": \"beside\""));
+  const fs::path app = weights_file_app(compiled);
+  expect_scores(run({app, compiled.weights}, small.image), "scores", small.scores);
+  expect_scores(run({app}, small.image, folder.path()), "scores", small.scores);
+  const TemporaryDirectory elsewhere;
+  EXPECT_THAT(run({app}, small.image, elsewhere.path()),
+              HasSubstr("refused: small: small.weights cannot be opened"));
+  EXPECT_THAT(run({app, compiled.weights, "both"}, small.image),
+              HasSubstr("options.weights and options.weights_file are both given"));
+  for (const char* change : {"-1", "+1"}) {
+    run({"cp", compiled.weights, folder.path() / "changed"});
+    run({"truncate", std::string("--size=") + change, folder.path() / "changed"});
+    EXPECT_THAT(run({app, folder.path() / "changed"}, small.image),
+                HasSubstr(fmt::format("changed has not the {} bytes", compiled.weights_bytes)));
+  }
+}
+
+TEST(Library, TakesOtherWeightsFromAFile) {
+  const TemporaryDirectory folder, other_folder;
+  const Case small = small_case(1), other = small_case(2);
+  const CompiledNetwork compiled = compile_as("small", small.network, folder.path());
+  EXPECT_TRUE(compiled.weights.empty());
+  CompileOptions options;
+  options.weights_beside = true;
+  const CompiledNetwork retrained =
+      compile_as("small", other.network, other_folder.path(), options);
+  const fs::path app = weights_file_app(compiled);
+  expect_scores(run({app}, small.image), "scores", small.scores);
+  const Tensor expected =
+      must(evaluate(other.network, random_inputs(small.network, 7)))[0];  // of small's image
+  expect_scores(run({app, retrained.weights}, small.image), "scores", expected);
 }
 
 TEST(Library, RunsEveryWayTheHeaderOffersWithoutAllocating) {

@@ -38,6 +38,12 @@ TEST(LoadedNetwork, TakesSeveralInputsAndOutputs) {
   expect_compiles_right(network_of_two());
 }
 
+TEST(LoadedNetwork, ReadsWeightsBesideTheLibrary) {
+  CompileOptions options;
+  options.weights_beside = true;
+  expect_compiles_right(small_network(1), {}, options);
+}
+
 TEST(LoadedNetwork, RunsOnTwoThreads) {
   CompileOptions options;
   options.threads = 2;
