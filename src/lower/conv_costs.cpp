@@ -139,20 +139,23 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
 double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
   // Measured: what taking the weights in parts costs, and parts that overflow the first level
   // cache.
+  const bool taps = nest.ky * nest.kx > 1;
   const double parts = tile.taps_within ? 1.02 : 1.1;
   // Streams are slower beside inputs that stay in registers.
   const double far_bytes = tile.taps_within ? 0.7 * k_far_bytes : k_far_bytes;
   const double passes = pixel_passes(nest, tile);
-  const auto channel_tiles =
-      static_cast<double>(divide_up(nest.co, int64_t{tile.lanes} * tile.vectors));
+  // The last tile of channels may have fewer vectors, which 1x1 convs gain from.
+  const int64_t vectors = divide_up(nest.co, tile.lanes);
+  const double channel_tiles = taps ? static_cast<double>(divide_up(vectors, tile.vectors))
+                                    : static_cast<double>(vectors) / tile.vectors;
   const int64_t tile_bytes = int64_t{machine.weight_bytes} * tile.vectors * tile.lanes;
-  const int64_t taps = tile.taps_within ? nest.kx : 1;  // of a part
+  const int64_t part_taps = tile.taps_within ? nest.kx : 1;
   double again = tile.taps_within ? shared_step_cycles(nest, tile, machine)
                                   : step_cycles(nest, tile, machine, false);
-  if (tile_bytes * tile.ci_block * taps > machine.l1_bytes) again *= parts;
+  if (tile_bytes * tile.ci_block * part_taps > machine.l1_bytes) again *= parts;
   const double sums = tile.vectors * tile.y * tile.x;
   const bool near = nest.n * nest.y * nest.x * tile_bytes <= machine.l1_bytes / 2;
-  const double around = (near ? 2.5 : 16) * sums / static_cast<double>(tile.ci_block * taps);
+  const double around = (near ? 2.5 : 16) * sums / static_cast<double>(tile.ci_block * part_taps);
   const auto steps = static_cast<double>(nest.groups * nest.ci * nest.ky * nest.kx);
   return steps * channel_tiles *
          std::max(parts * passes * (kept_part(nest, tile) * again + around),
