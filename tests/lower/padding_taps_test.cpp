@@ -39,7 +39,7 @@ TEST(PaddingTaps, BehindTheImageCountWhereTheyAreReached) {
 }
 
 TEST(PaddingTaps, StayWhereTheyAreFew) {
-  const KeptTaps kept = kept_taps(nest_of(56, 3, 1, {1, 1, 1, 1}), {1, 56, 3});
+  const KeptTaps kept = kept_taps(nest_of(112, 3, 1, {1, 1, 1, 1}), {1, 112, 3});
   EXPECT_EQ(kept.rows, 1);
   EXPECT_EQ(kept.columns, 1);
 }
