@@ -99,9 +99,9 @@ def peer_command(peer, model):
 def our_command(model, name, folder, arguments=()):
     """Compiles a network with us; the command of its worker, less what follows MODEL in peer_worker.py."""
     emulsion("compile", model, "-o", folder / name, "--name", name, *arguments)
-    program, weights = folder / name / "worker", folder / name / f"{name}.weights"
-    beside = [f'-DWEIGHTS_FILE="{weights}"'] if weights.exists() else []
-    subprocess.run(["c++", "-std=c++17", "-O2", f"-DNAME={name}", f'-DHEADER="{name}.h"', f"-I{folder / name}", *beside,
+    program, manifest = folder / name / "worker", json.loads((folder / name / "manifest.json").read_text())
+    weights = [f'-DWEIGHTS_FILE="{folder / name / name}.weights"'] if manifest["weights"] == "beside" else []
+    subprocess.run(["c++", "-std=c++17", "-O2", f"-DNAME={name}", f'-DHEADER="{name}.h"', f"-I{folder / name}", *weights,
                     ROOT / "bench" / "our_worker.cpp", folder / name / f"{name}.a", "-lpthread", "-ldl",
                     "-o", program], check=True)
     _, output = input_and_output_shape(model)

@@ -177,7 +177,7 @@ Status compile_verb(const CompileVerbOptions& verb) {
              compiled.kernels.size(), megabytes(compiled.code_bytes),
              megabytes(compiled.weights_bytes), megabytes(compiled.workspace_bytes));
   fmt::print("header: {}\n", compiled.header.string());
-  if (!compiled.weights.empty() && !compiled.library.empty())
+  if (!compiled.weights.empty())
     fmt::print("weights: {}; the app names it in options.weights_file\n",
                compiled.weights.string());
   if (compiled.library.empty()) {

@@ -180,10 +180,8 @@ Result<CompiledNetwork> compile_network(const Network& network, const Plan& plan
     TRY(const fs::path runtime, cache.runtime_object(target));
     objects.push_back(runtime);
   }
-  if (options.emit_only || driver.weights_beside) {
-    files.push_back(weights);
-    result.weights = options.directory / weights;
-  }
+  if (options.emit_only || driver.weights_beside) files.push_back(weights);
+  if (driver.weights_beside) result.weights = options.directory / weights;
   if (options.emit_only) {
     for (const fs::path& o : objects) {
       TRY(const std::string bytes, read_file(o));

@@ -35,7 +35,7 @@ struct KernelUse {
 
 struct CompiledNetwork {
   std::filesystem::path library, header, driver, manifest;  // library: empty with emit_only
-  std::filesystem::path weights;                            // a file; empty: in the library
+  std::filesystem::path weights;                            // empty: in the library
   std::vector<KernelUse> kernels;                           // one a call, in order
   int64_t workspace_bytes = 0, weights_bytes = 0, code_bytes = 0;
 };

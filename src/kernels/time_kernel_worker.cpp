@@ -151,16 +151,25 @@ class FmaLoop {
   double flops_;  // of an iteration
 };
 
-// The best rate of some short runs, in GFLOP/s.
-double best_gflops(const FmaLoop& fmas) {
-  constexpr int k_runs = 20;
+// The best rate of so many short runs on all threads at once, in GFLOP/s.
+double best_gflops(const FmaLoop& fmas, int threads, int runs) {
   const long iterations = fmas.iterations_for(k_short_seconds);
   double best = 0;
-  for (int run = 0; run < k_runs; ++run) {
-    const auto start = Clock::now();
-    fmas.run(iterations);
-    best = std::max(best, fmas.gflop(iterations) / seconds_since(start));
-  }
+  std::barrier barrier(threads);
+  const auto work = [&](int thread) {
+    for (int run = 0; run < runs; ++run) {
+      barrier.arrive_and_wait();
+      const auto start = Clock::now();
+      fmas.run(iterations);
+      barrier.arrive_and_wait();
+      const double took = seconds_since(start);
+      if (thread == 0) best = std::max(best, fmas.gflop(iterations) * threads / took);
+    }
+  };
+  std::vector<std::thread> others;
+  for (int t = 1; t < threads; ++t) others.emplace_back(work, t);
+  work(0);
+  for (std::thread& thread : others) thread.join();
   return best;
 }
 
@@ -220,10 +229,11 @@ Result<KernelTime> time_in_this_process(const TimedCall& timed, const KernelSpec
   if (!timed.fma_library_path.empty()) {
     TRY(fmas, FmaLoop::open(timed.fma_library_path));
   }
-  const double before = fmas ? best_gflops(*fmas) : 0;
+  constexpr int k_runs = 20;
+  const double before = fmas ? best_gflops(*fmas, 1, k_runs) : 0;
   TRY(const Samples warm, sample(
                               timed.seconds * 0.6, 3, [] {}, call));
-  const double after = fmas ? best_gflops(*fmas) : 0;
+  const double after = fmas ? best_gflops(*fmas, 1, k_runs) : 0;
   TRY(const Samples cold, sample(
                               timed.seconds * 0.3, 3, [&] { evict(evicted); }, call));
   KernelTime time{warm.min_ms, warm.median_ms, cold.min_ms, cold.median_ms, warm.calls};
@@ -232,29 +242,10 @@ Result<KernelTime> time_in_this_process(const TimedCall& timed, const KernelSpec
   return time;
 }
 
-// Runs the FMA loop on all threads at once and takes the best of several short runs.
 Result<double> peak_in_this_process(const std::string& library_path, int threads) {
-  TRY(const FmaLoop fmas, FmaLoop::open(library_path));
   constexpr int k_runs = 100;
-  const long iterations = fmas.iterations_for(k_short_seconds);
-
-  double best = 0;
-  std::barrier barrier(threads);
-  const auto work = [&](int thread) {
-    for (int run = 0; run < k_runs; ++run) {
-      barrier.arrive_and_wait();
-      const auto start = Clock::now();
-      fmas.run(iterations);
-      barrier.arrive_and_wait();
-      const double took = seconds_since(start);
-      if (thread == 0) best = std::max(best, fmas.gflop(iterations) * threads / took);
-    }
-  };
-  std::vector<std::thread> others;
-  for (int t = 1; t < threads; ++t) others.emplace_back(work, t);
-  work(0);
-  for (std::thread& thread : others) thread.join();
-  return best;
+  TRY(const FmaLoop fmas, FmaLoop::open(library_path));
+  return best_gflops(fmas, threads, k_runs);
 }
 
 Result<nlohmann::json> answer(const std::vector<std::string>& arguments) {

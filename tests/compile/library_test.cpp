@@ -40,6 +40,25 @@ std::string run(const std::vector<std::string>& command, const std::string& inpu
   return result.output;
 }
 
+// Links one of the C apps with libraries, in the folder where their headers are.
+std::string link_c_app(const fs::path& folder, const std::string& source,
+                       const std::vector<std::string>& libraries) {
+  const std::string app = folder / "app";
+  std::vector<std::string> command = {"cc",
+                                      "-std=c99",
+                                      "-Wall",
+                                      "-Wextra",
+                                      "-Werror",
+                                      "-D_POSIX_C_SOURCE=200809L",
+                                      "-I" + folder.string(),
+                                      k_apps + source};
+  command.insert(command.end(), libraries.begin(), libraries.end());
+  for (const char* word : {"-lpthread", "-ldl", "-lm", "-o"}) command.push_back(word);
+  command.push_back(app);
+  run(command);
+  return app;
+}
+
 std::string bytes_of(const Tensor& tensor) {
   return {reinterpret_cast<const char*>(tensor.data.data()), tensor.data.size() * sizeof(float)};
 }
@@ -87,14 +106,6 @@ TEST(Library, HoldsNoMoreWeightsThanItsCodeReaches) {
   EXPECT_FALSE(library_holds(2'100'000'000));
 }
 
-// An app that prints small's scores with weights from a file.
-fs::path weights_file_app(const CompiledNetwork& compiled) {
-  const fs::path folder = compiled.library.parent_path(), app = folder / "app";
-  run({"cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-I" + folder.string(),
-       k_apps + "weights_file.c", compiled.library, "-lpthread", "-ldl", "-lm", "-o", app});
-  return app;
-}
-
 TEST(Library, ReadsWeightsThatLieBesideIt) {
   const TemporaryDirectory folder;
   const Case small = small_case(1);
@@ -106,7 +117,7 @@ TEST(Library, ReadsWeightsThatLieBesideIt) {
   EXPECT_EQ(compiled.weights, folder.path() / "small.weights");
   EXPECT_EQ(compiled.weights_bytes, static_cast<int64_t>(fs::file_size(compiled.weights)));
   EXPECT_THAT(must(read_file(compiled.manifest)), HasSubstr("\"weights\": \"beside\""));
-  const fs::path app = weights_file_app(compiled);
+  const std::string app = link_c_app(folder.path(), "weights_file.c", {compiled.library});
   expect_scores(run({app, compiled.weights}, small.image), "scores", small.scores);
   expect_scores(run({app}, small.image, folder.path()), "scores", small.scores);
   const TemporaryDirectory elsewhere;
@@ -131,7 +142,7 @@ TEST(Library, TakesOtherWeightsFromAFile) {
   options.weights_beside = true;
   const CompiledNetwork retrained =
       compile_as("small", other.network, other_folder.path(), options);
-  const fs::path app = weights_file_app(compiled);
+  const std::string app = link_c_app(folder.path(), "weights_file.c", {compiled.library});
   expect_scores(run({app}, small.image), "scores", small.scores);
   const Tensor expected =
       must(evaluate(other.network, random_inputs(small.network, 7)))[0];  // of small's image
@@ -195,10 +206,7 @@ TEST(Library, TwoNetworksLinkIntoOneProgram) {
   const Case small = small_case(1), other = small_case(2);
   const CompiledNetwork one = compile_as("small", small.network, folder.path());
   const CompiledNetwork two = compile_as("other", other.network, folder.path());
-  const std::string app = folder.path() / "app";
-  run({"cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-D_POSIX_C_SOURCE=200809L",
-       "-I" + folder.path().string(), k_apps + "two_networks.c", one.library, two.library,
-       "-lpthread", "-ldl", "-lm", "-o", app});
+  const std::string app = link_c_app(folder.path(), "two_networks.c", {one.library, two.library});
   const std::string output = run({app}, small.image);
   expect_scores(output, "small", small.scores);
   expect_scores(output, "other", other.scores);
@@ -212,13 +220,11 @@ TEST(Library, TwoNetworksShareARuntime) {
   options.shared_runtime = true;
   const CompiledNetwork one = compile_as("small", small.network, folder.path(), options);
   const CompiledNetwork two = compile_as("other", other.network, folder.path(), options);
-  const std::string app = folder.path() / "app";
   KernelCache cache = test_cache();
   const fs::path runtime =
       must(cache.runtime_object(nlohmann::json::parse(must(read_file(one.manifest)))["target"]));
-  run({"cc", "-std=c99", "-D_POSIX_C_SOURCE=200809L", "-I" + folder.path().string(),
-       k_apps + "two_networks.c", one.library, two.library, runtime, "-lpthread", "-ldl", "-lm",
-       "-o", app});
+  const std::string app =
+      link_c_app(folder.path(), "two_networks.c", {one.library, two.library, runtime});
   const std::string output = run({app}, small.image);
   expect_scores(output, "small", small.scores);
   expect_scores(output, "other", other.scores);
