@@ -22,10 +22,6 @@ def cpu_features():
     return [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16") if f in flags]
 
 
-def has_bf16():
-    return bool({"avx512_bf16", "amx_bf16"} & set(cpu_features()))
-
-
 def two_core_speedup(cores, source, folder, trials=12):
     """How much more two processes on two cores compute than one: 2 on two real cores, 1 on two threads of one.
 

@@ -5,6 +5,7 @@ The protocol is that of workers.py; INPUT and OUTPUT are files of raw float32.
 
 import importlib.metadata
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -28,8 +29,11 @@ def onnxruntime_engine(model, threads, x):
     return lambda: session.run(None, {name: x})[0]
 
 
-def openvino_engine(precision):
+def openvino_engine(precision, instructions=None):
+    """instructions: the most that oneDNN, which computes OpenVINO's convolutions, may use; None: any."""
     def engine(model, threads, x):
+        if instructions:
+            os.environ["ONEDNN_MAX_CPU_ISA"] = instructions
         import openvino as ov
 
         core = ov.Core()
@@ -137,6 +141,7 @@ ENGINES = {
     "onnxruntime": ("onnxruntime", onnxruntime_engine),
     "openvino-f32": ("openvino", openvino_engine("f32")),
     "openvino-bf16": ("openvino", openvino_engine("bf16")),
+    "openvino-bf16-avx512": ("openvino", openvino_engine("bf16", "AVX512_CORE_BF16")),
     "ncnn": ("ncnn", ncnn_engine),
     "mnn": ("MNN", mnn_engine),
 }

@@ -15,15 +15,16 @@ import pathlib
 import shutil
 import sys
 
-from machine import cpu_features, cpu_name, has_bf16, two_core_speedup
+from machine import cpu_features, cpu_name, two_core_speedup
 from svg_chart import bars
 from workers import (F32_PEERS, ROOT, Worker, difference, emulsion, our_command, peer_command, ratio, take_turns,
                      write_input)
 
 NETWORKS = ["resnet34-cifar10", "resnext29-cifar10", "densenet161-cifar10", "resnet18", "resnet50", "mobilenetv2"]
-PEERS = [*F32_PEERS, "openvino-bf16"]
+BF16_PEERS = ["openvino-bf16", "openvino-bf16-avx512"]  # the second without matrix units
+PEERS = [*F32_PEERS, *BF16_PEERS]
 # Largest difference from our output that counts as the same function; 16 bits are another one, and reported.
-TOLERANCE = {"openvino-bf16": 0.2}
+TOLERANCE = dict.fromkeys(BF16_PEERS, 0.2)
 FORMAT = "emulsion-bench-peers-2"
 PLAN = "plan "  # begins the names of rewritten networks among the engines
 REAL_CORES = 1.7  # times one core's multiply-adds
@@ -72,6 +73,16 @@ def c_name(network):
     return network.replace("-", "_").replace(".", "_")
 
 
+def lacking(engine):
+    """Why this machine cannot run an engine; None: it can."""
+    features = set(cpu_features())
+    if engine == "openvino-bf16" and not features & {"avx512_bf16", "amx_bf16"}:
+        return "this machine has no bf16 instructions"
+    if engine == "openvino-bf16-avx512" and not features >= {"avx512_bf16", "amx_bf16"}:
+        return "this machine has not both vector and matrix instructions for bf16"
+    return None
+
+
 def start_workers(network, threads, cores, options):
     """Ours and every peer that works, and what was wrong with the others."""
     model, name = model_file(network, options.folder), c_name(network)
@@ -85,8 +96,8 @@ def start_workers(network, threads, cores, options):
                                                  ["--plan", plan, "--threads", threads])
     workers, problems = [], {}
     for engine, command in commands.items():
-        if engine == "openvino-bf16" and not has_bf16():
-            problems[engine] = "this machine has no bf16 instructions"
+        if problem := lacking(engine):
+            problems[engine] = problem
             continue
         output = options.folder / f"{name}.{engine.replace(' ', '_')}.output"
         try:
@@ -125,8 +136,7 @@ def measure(network, threads, cores, options):
 
 def best_peer(result):
     """The fastest f32 peer by minimum, and its ratio to ours (None: a tie)."""
-    ours = ("emulsion", PLAN)
-    engines = {n: e for n, e in result["engines"].items() if not n.startswith(ours) and not n.endswith("bf16")}
+    engines = {n: e for n, e in result["engines"].items() if n in F32_PEERS}
     if not engines:
         return None, None
     best = min(engines, key=lambda n: engines[n]["min_ms"])

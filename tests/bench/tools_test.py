@@ -23,14 +23,14 @@ def a_ratio_is_a_tie_where_the_medians_disagree():
     ours = {"min_ms": 10.0, "median_ms": 11.0}
     assert workers.ratio({"min_ms": 12.0, "median_ms": 13.0}, ours) == 1.2
     assert workers.ratio({"min_ms": 12.0, "median_ms": 10.5}, ours) is None
-    result = {"network": "n", "threads": 1, "engines": {
-        "emulsion": ours, "slow": {"min_ms": 20.0, "median_ms": 21.0}, "fast-bf16": {"min_ms": 2.0, "median_ms": 2.0},
-        "fast": {"min_ms": 9.0, "median_ms": 12.0}}}
+    fast, slow = {"min_ms": 9.0, "median_ms": 12.0}, {"min_ms": 20.0, "median_ms": 21.0}
+    bf16 = dict.fromkeys(peers.BF16_PEERS, {"min_ms": 2.0, "median_ms": 2.0})
+    result = {"network": "n", "threads": 1, "engines": {"emulsion": ours, "ncnn": slow, "mnn": fast, **bf16}}
     # The best is the fastest of those that compute in f32.
-    assert peers.best_peer(result) == ("fast", None)
-    assert "tie (fast)" in peers.table([result], ["emulsion", "fast"])
-    assert "**2.00** (slow)" in peers.table([{**result, "engines": {k: v for k, v in result["engines"].items()
-                                                                    if k != "fast"}}], ["emulsion"])
+    assert peers.best_peer(result) == ("mnn", None)
+    assert "tie (mnn)" in peers.table([result], ["emulsion", "mnn"])
+    without = {**result, "engines": {k: v for k, v in result["engines"].items() if k != "mnn"}}
+    assert "**2.00** (ncnn)" in peers.table([without], ["emulsion"])
 
 
 def rank_correlations_are_the_textbooks():
