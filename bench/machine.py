@@ -4,8 +4,8 @@ import platform
 import subprocess
 
 
-def _cpuinfo(key):
-    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+def _first_value(file, key):
+    with open(file, encoding="utf-8") as lines:
         for line in lines:
             if line.startswith(key):
                 return line.split(":", 1)[1].strip()
@@ -13,12 +13,17 @@ def _cpuinfo(key):
 
 
 def cpu_name():
-    return _cpuinfo("model name") or platform.processor()
+    return _first_value("/proc/cpuinfo", "model name") or platform.processor()
+
+
+def available_memory():
+    """Bytes that processes can still get."""
+    return int(_first_value("/proc/meminfo", "MemAvailable").split()[0]) << 10
 
 
 def cpu_features():
     """Those that decide how fast convolutions can be."""
-    flags = _cpuinfo("flags").split()
+    flags = _first_value("/proc/cpuinfo", "flags").split()
     return [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16") if f in flags]
 
 

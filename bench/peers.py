@@ -15,19 +15,20 @@ import pathlib
 import shutil
 import sys
 
-from machine import cpu_features, cpu_name, two_core_speedup
+from machine import available_memory, cpu_features, cpu_name, two_core_speedup
 from svg_chart import bars
 from workers import (F32_PEERS, ROOT, Worker, difference, emulsion, our_command, peer_command, ratio, take_turns,
                      write_input)
 
 NETWORKS = ["resnet34-cifar10", "resnext29-cifar10", "densenet161-cifar10", "resnet18", "resnet50", "mobilenetv2"]
+DEFAULT_PEERS = [*F32_PEERS, "openvino-bf16"]
 BF16_PEERS = ["openvino-bf16", "openvino-bf16-avx512"]  # the second without matrix units
-PEERS = [*F32_PEERS, *BF16_PEERS]
 # Largest difference from our output that counts as the same function; 16 bits are another one, and reported.
 TOLERANCE = dict.fromkeys(BF16_PEERS, 0.2)
 FORMAT = "emulsion-bench-peers-2"
 PLAN = "plan "  # begins the names of rewritten networks among the engines
 REAL_CORES = 1.7  # times one core's multiply-adds
+START_COPIES = 4  # of a model's bytes that an engine may need memory for while it starts
 
 
 def our_networks():
@@ -60,11 +61,21 @@ def model_file(network, folder):
     return model
 
 
+def with_external_data(model):
+    """A model's file and those that it keeps weights in."""
+    import onnx
+
+    weights = onnx.load(model, load_external_data=False).graph.initializer
+    names = {entry.value for w in weights for entry in w.external_data if entry.key == "location"}
+    return [model, *(model.parent / name for name in sorted(names))]
+
+
 def remove_files(network, folder):
     """What measuring a network left: all of torchvision's together would be tens of GB."""
-    name = c_name(network)
+    name, model = c_name(network), folder / f"{network}.onnx"
     shutil.rmtree(folder / name, ignore_errors=True)
-    for file in [*folder.glob(f"{network}.*"), *folder.glob(f"{name}.*")]:
+    external = with_external_data(model) if model.exists() else []
+    for file in {*external, *folder.glob(f"{network}.*"), *folder.glob(f"{name}.*")}:
         if file.is_file():
             file.unlink()
 
@@ -73,13 +84,15 @@ def c_name(network):
     return network.replace("-", "_").replace(".", "_")
 
 
-def lacking(engine):
-    """Why this machine cannot run an engine; None: it can."""
+def lacking(engine, model):
+    """Why this machine cannot run an engine on a model beside those that run already; None: it can."""
     features = set(cpu_features())
     if engine == "openvino-bf16" and not features & {"avx512_bf16", "amx_bf16"}:
         return "this machine has no bf16 instructions"
     if engine == "openvino-bf16-avx512" and not features >= {"avx512_bf16", "amx_bf16"}:
         return "this machine has not both vector and matrix instructions for bf16"
+    if available_memory() < START_COPIES * sum(file.stat().st_size for file in with_external_data(model)):
+        return "too little memory is left beside the other engines"
     return None
 
 
@@ -96,7 +109,7 @@ def start_workers(network, threads, cores, options):
                                                  ["--plan", plan, "--threads", threads])
     workers, problems = [], {}
     for engine, command in commands.items():
-        if problem := lacking(engine):
+        if problem := lacking(engine, model):
             problems[engine] = problem
             continue
         output = options.folder / f"{name}.{engine.replace(' ', '_')}.output"
@@ -223,7 +236,9 @@ def main():
     parser.add_argument("--networks", nargs="+", metavar="NAME", help=f"default: {' '.join(NETWORKS)}")
     parser.add_argument("--all", action="store_true", help="all of `emulsion model` and of torchvision")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], choices=[1, 2], help="default: 1 2")
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS, help=f"default: {' '.join(PEERS)}")
+    parser.add_argument("--peers", nargs="*", choices=[*F32_PEERS, *BF16_PEERS],
+                        default=DEFAULT_PEERS,
+                        help=f"default: {' '.join(DEFAULT_PEERS)}; openvino-bf16-avx512 leaves matrix units out")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.3, help="each engine, each round")
     parser.add_argument("--budget", type=float, default=0, help="seconds that compile may measure schedules")

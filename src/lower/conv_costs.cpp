@@ -35,16 +35,16 @@ double step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machin
 // The same where the taps of a row share what they load, in the mean of these taps.
 double shared_step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
   // Measured: an iteration costs a quarter of a cycle a load beyond the first few, and a little
-  // more where one input channel of few sums is all of it. So 16 sums reach 85 to 92 % of two FMAs
-  // a cycle, where the other kind stays below 84 %.
-  constexpr double k_enough_sums = 16, k_load = 0.25, k_free_loads = 5.6, k_iteration = 0.8;
+  // more where one input channel is all of it. So 16 sums reach 85 to 92 % of two FMAs a cycle,
+  // where the other kind stays below 84 %.
+  constexpr double k_load = 0.25, k_free_loads = 5.6, k_iteration = 0.8;
   const auto taps = static_cast<double>(nest.kx);
   const double sums = tile.vectors * tile.y * tile.x;
   const double loads =
       taps * tile.vectors + static_cast<double>(tile.y * columns_of(nest, tile).read);
   const double busy = std::max(taps * std::max(sums, k_least_sums) / 2, loads / k_loads);
-  const double loop = k_load * std::max(0.0, loads - k_free_loads) +
-                      (tile.unroll_ci == 1 && sums < k_enough_sums ? k_iteration : 0);
+  const double loop =
+      k_load * std::max(0.0, loads - k_free_loads) + (tile.unroll_ci == 1 ? k_iteration : 0);
   return k_unit * (busy + loop) / taps + conversion_cycles(tile.vectors, machine);
 }
 
