@@ -10,11 +10,12 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
 
-from workers import input_and_output_shape
+from workers import input_and_output_shape, with_external_data
 
 
 def onnxruntime_engine(model, threads, x):
@@ -73,13 +74,13 @@ def convert_for_ncnn(model, param):
     """By pnnx, in a folder of its own: it writes many files, named after the model as it likes."""
     import pnnx
 
-    folder = model.with_suffix(".pnnx")
-    folder.mkdir(exist_ok=True)
-    shutil.copy(model, folder / "net.onnx")
-    subprocess.run([pnnx.EXEC_PATH, "net.onnx", "fp16=0"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    shutil.move(folder / "net.ncnn.bin", param.with_suffix(".bin"))
-    shutil.move(folder / "net.ncnn.param", param)
-    shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(dir=model.parent) as name:
+        folder = pathlib.Path(name)
+        for file in with_external_data(model):
+            shutil.copy(file, folder / ("net.onnx" if file == model else file.name))
+        subprocess.run([pnnx.EXEC_PATH, "net.onnx", "fp16=0"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        shutil.move(folder / "net.ncnn.bin", param.with_suffix(".bin"))
+        shutil.move(folder / "net.ncnn.param", param)
 
 
 def ncnn_engine(model, threads, x):

@@ -18,7 +18,7 @@ import sys
 from machine import available_memory, cpu_features, cpu_name, two_core_speedup
 from svg_chart import bars
 from workers import (F32_PEERS, ROOT, Worker, difference, emulsion, our_command, peer_command, ratio, take_turns,
-                     write_input)
+                     with_external_data, write_input)
 
 NETWORKS = ["resnet34-cifar10", "resnext29-cifar10", "densenet161-cifar10", "resnet18", "resnet50", "mobilenetv2"]
 DEFAULT_PEERS = [*F32_PEERS, "openvino-bf16"]
@@ -59,15 +59,6 @@ def model_file(network, folder):
         else:
             raise RuntimeError("no such network in `emulsion model --list` or torchvision")
     return model
-
-
-def with_external_data(model):
-    """A model's file and those that it keeps weights in."""
-    import onnx
-
-    weights = onnx.load(model, load_external_data=False).graph.initializer
-    names = {entry.value for w in weights for entry in w.external_data if entry.key == "location"}
-    return [model, *(model.parent / name for name in sorted(names))]
 
 
 def remove_files(network, folder):

@@ -72,6 +72,15 @@ def emulsion(*arguments):
     return done.stdout
 
 
+def with_external_data(model):
+    """A model's file and those that it keeps weights in."""
+    import onnx
+
+    weights = onnx.load(model, load_external_data=False).graph.initializer
+    names = {entry.value for w in weights for entry in w.external_data if entry.key == "location"}
+    return [model, *(model.parent / name for name in sorted(names))]
+
+
 def input_and_output_shape(model):
     """Those of a network with one input and one output; a symbolic extent counts as 1."""
     import onnx
