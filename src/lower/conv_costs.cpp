@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 #include "base/divide.h"
 #include "lower/padding_taps.h"
@@ -15,12 +16,20 @@ constexpr double k_most_streamed_tile = 512 << 10;
 // Winograd's costs count in this many of the cycles that are measured here.
 constexpr double k_unit = 0.86;
 
+// A tile's pixels beyond those that the first level cache holds at once because they lie a multiple
+// of a page apart, so that they compete for the same few lines.
+int64_t conflicting_pixels(const Nest& nest, const ConvTile& tile, const Machine& machine) {
+  const int64_t apart = 4 * nest.groups * nest.ci * nest.stride[1];
+  const int64_t alike = tile.y * tile.x / (k_page_bytes / std::gcd(k_page_bytes, apart));
+  return std::max<int64_t>(0, alike - machine.l1_bytes / k_page_bytes);
+}
+
 // Cycles of a step: every sum of the tile is advanced by one FMA, on a core with two FMAs and two
 // loads a cycle.
 double step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine, bool near) {
   // Measured: each load delays multiplications a little, less where several input channels are a
   // step, and so do weights and inputs that come from the second level cache.
-  constexpr double k_delay_byte = 0.0095;
+  constexpr double k_delay_byte = 0.0095, k_conflict = 0.2;
   const auto taps = static_cast<double>(nest.ky * nest.kx);
   const double delay = tile.unroll_ci >= 4 ? 0.03 : tile.unroll_ci >= 2 ? 0.09 : 0.17;
   const double sums = tile.vectors * tile.y * tile.x;
@@ -28,7 +37,8 @@ double step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machin
   const double weights = near ? 0 : 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
   const double inputs = taps > 1 ? 4.0 * static_cast<double>(read_pixels(nest, tile)) / taps : 0;
   return k_unit * (std::max(std::max(sums, k_least_sums) / 2, loads / k_loads) + delay * loads +
-                   k_delay_byte * (weights + inputs)) +
+                   k_delay_byte * (weights + inputs) +
+                   k_conflict * static_cast<double>(conflicting_pixels(nest, tile, machine))) +
          conversion_cycles(tile.vectors, machine);
 }
 

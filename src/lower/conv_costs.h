@@ -29,6 +29,8 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
 // all of that.
 double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine);
 
+// Of memory as processors translate its addresses.
+inline constexpr int64_t k_page_bytes = 4096;
 // Bytes a cycle of weights from the second level cache, and from beyond it.
 inline constexpr double k_near_bytes = 24, k_far_bytes = 6.5;
 // Cycles to start a loop that threads share.
