@@ -110,9 +110,9 @@ def our_command(model, name, folder, arguments=()):
     emulsion("compile", model, "-o", folder / name, "--name", name, *arguments)
     program, manifest = folder / name / "worker", json.loads((folder / name / "manifest.json").read_text())
     weights = [f'-DWEIGHTS_FILE="{folder / name / name}.weights"'] if manifest["weights"] == "beside" else []
-    subprocess.run(["c++", "-std=c++17", "-O2", f"-DNAME={name}", f'-DHEADER="{name}.h"', f"-I{folder / name}", *weights,
-                    ROOT / "bench" / "our_worker.cpp", folder / name / f"{name}.a", "-lpthread", "-ldl",
-                    "-o", program], check=True)
+    subprocess.run(["c++", "-std=c++17", "-O2", f"-DNAME={name}", f'-DHEADER="{name}.h"', *weights,
+                    f"-I{folder / name}", ROOT / "bench" / "our_worker.cpp", folder / name / f"{name}.a", "-lpthread",
+                    "-ldl", "-o", program], check=True)
     _, output = input_and_output_shape(model)
     return [program, int(np.prod(output))]
 
