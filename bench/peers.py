@@ -75,14 +75,14 @@ def c_name(network):
     return network.replace("-", "_").replace(".", "_")
 
 
-def lacking(engine, model):
-    """Why this machine cannot run an engine on a model beside those that run already; None: it can."""
+def lacking(peer, model_bytes):
+    """Why this machine cannot run a peer on a model of that size beside what runs already; None: it can."""
     features = set(cpu_features())
-    if engine == "openvino-bf16" and not features & {"avx512_bf16", "amx_bf16"}:
+    if peer == "openvino-bf16" and not features & {"avx512_bf16", "amx_bf16"}:
         return "this machine has no bf16 instructions"
-    if engine == "openvino-bf16-avx512" and not features >= {"avx512_bf16", "amx_bf16"}:
+    if peer == "openvino-bf16-avx512" and not features >= {"avx512_bf16", "amx_bf16"}:
         return "this machine has not both vector and matrix instructions for bf16"
-    if available_memory() < START_COPIES * sum(file.stat().st_size for file in with_external_data(model)):
+    if available_memory() < START_COPIES * model_bytes:
         return "too little memory is left beside the other engines"
     return None
 
@@ -98,9 +98,10 @@ def start_workers(network, threads, cores, options):
     for i, plan in enumerate(options.plans):
         commands[PLAN + plan.stem] = our_command(model, f"{name}_plan{i}", options.folder,
                                                  ["--plan", plan, "--threads", threads])
+    model_bytes = sum(file.stat().st_size for file in with_external_data(model))
     workers, problems = [], {}
     for engine, command in commands.items():
-        if problem := lacking(engine, model):
+        if engine in options.peers and (problem := lacking(engine, model_bytes)):
             problems[engine] = problem
             continue
         output = options.folder / f"{name}.{engine.replace(' ', '_')}.output"

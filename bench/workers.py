@@ -35,7 +35,8 @@ class Worker:
                 return
         self.process.wait()
         last = log.read_text(errors="replace").strip().splitlines()[-1:]
-        raise RuntimeError(f"{name} did not start: {last[0] if last else ' '.join(command)}")
+        said = last[0] if last else " ".join(command)
+        raise RuntimeError(f"{name} did not start: {said.replace(f'{ROOT}/', '')}")  # reports hold it
 
     def run(self, seconds):
         print(seconds, file=self.process.stdin, flush=True)
