@@ -166,11 +166,21 @@ std::string_view as_bytes(const std::vector<float>& data) {
   return {reinterpret_cast<const char*>(data.data()), data.size() * sizeof(float)};
 }
 
+// By layer: whether its kernel may write over its residual.
+std::vector<bool> may_overwrite(const PreparedNetwork& prepared) {
+  std::vector<bool> result(prepared.laid_out.network.layers.size(), false);
+  for (const KernelCall& call : prepared.calls)
+    result[call.layer] = may_overwrite_residual(call.spec);
+  return result;
+}
+
 // Makes the table of buffers, each different one once.
 class Assembler {
  public:
   explicit Assembler(const PreparedNetwork& prepared)
-      : prepared_(prepared), laid_out_(prepared.laid_out), memory_(plan_memory(laid_out_)) {}
+      : prepared_(prepared),
+        laid_out_(prepared.laid_out),
+        memory_(plan_memory(laid_out_, may_overwrite(prepared))) {}
 
   Assembly run() {
     add_literals();

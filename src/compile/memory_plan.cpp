@@ -88,6 +88,20 @@ int64_t place_rimless(const LaidOutNetwork& laid_out, const std::vector<Lifetime
   return end;
 }
 
+// The residual that a layer's output can take the place of: both own their memory in the
+// workspace, lie alike, and nobody else reads the residual then or later. Else -1.
+ValueId residual_to_overwrite(const LaidOutNetwork& laid_out, const std::vector<Lifetime>& lives,
+                              int index) {
+  const Layer& layer = laid_out.network.layers[index];
+  const auto* conv = std::get_if<Conv>(&layer.op);
+  if (!conv || !conv->epilogue.residual) return -1;
+  const ValueId residual = layer.inputs[1], output = layer.output;
+  const bool apart = placement(laid_out, layer.inputs[0]).root != residual;
+  const bool takes_turns = lives[residual].last == index && lives[output].first == index;
+  const bool alike = same_geometry(laid_out.descriptors[residual], laid_out.descriptors[output]);
+  return apart && takes_turns && alike ? residual : -1;
+}
+
 }  // namespace
 
 std::vector<Lifetime> lifetimes(const LaidOutNetwork& laid_out) {
@@ -114,22 +128,37 @@ std::vector<Lifetime> lifetimes(const LaidOutNetwork& laid_out) {
   return result;
 }
 
-MemoryPlan plan_memory(const LaidOutNetwork& laid_out) {
-  const std::vector<Lifetime> lives = lifetimes(laid_out);
-  std::vector<ValueId> rimmed, rimless;
-  for (ValueId v = 0; v < static_cast<ValueId>(lives.size()); ++v) {
-    if (lives[v].first < 0) continue;
-    (has_rim(laid_out.descriptors[v]) ? rimmed : rimless).push_back(v);
-  }
+MemoryPlan plan_memory(const LaidOutNetwork& laid_out, const std::vector<bool>& may_overwrite) {
+  std::vector<Lifetime> lives = lifetimes(laid_out);
+  const auto values = static_cast<ValueId>(lives.size());
   MemoryPlan plan;
-  plan.offsets.assign(lives.size(), -1);
+  plan.offsets.assign(values, -1);
+  plan.overwritten.assign(values, -1);
+  for (int i = 0; i < static_cast<int>(may_overwrite.size()); ++i)
+    if (may_overwrite[i] && !laid_out.elided[i])
+      plan.overwritten[laid_out.network.layers[i].output] =
+          residual_to_overwrite(laid_out, lives, i);
+  // The first of those that follow one another in one place stays there for all of them.
+  std::vector<ValueId> holders(values);
+  for (ValueId v = 0; v < values; ++v) {
+    holders[v] = v;
+    while (plan.overwritten[holders[v]] >= 0) holders[v] = plan.overwritten[holders[v]];
+  }
+  std::vector<ValueId> rimmed, rimless;
+  for (ValueId v = 0; v < values; ++v) {
+    if (lives[v].first < 0) continue;
+    if (holders[v] != v)
+      lives[holders[v]].last = std::max(lives[holders[v]].last, lives[v].last);
+    else
+      (has_rim(laid_out.descriptors[v]) ? rimmed : rimless).push_back(v);
+  }
   const int64_t start = place_rimmed(laid_out, lives, rimmed, plan.offsets);
   plan.elements = place_rimless(laid_out, lives, rimless, start, plan.offsets);
-  for (ValueId v = 0; v < static_cast<ValueId>(lives.size()); ++v) {
+  for (ValueId v = 0; v < values; ++v) {
+    plan.offsets[v] = plan.offsets[holders[v]];
     const Placement place = placement(laid_out, v);
-    if (place.root != v && plan.offsets[place.root] >= 0) {
-      plan.offsets[v] = plan.offsets[place.root] + place.offset;
-    }
+    if (place.root != v && plan.offsets[holders[place.root]] >= 0)
+      plan.offsets[v] = plan.offsets[holders[place.root]] + place.offset;
   }
   return plan;
 }

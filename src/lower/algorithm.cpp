@@ -108,6 +108,14 @@ Result<KernelSpec> completed_in_registers(KernelSpec spec) {
   return completed(std::move(spec));
 }
 
+bool may_overwrite_residual(const KernelSpec& spec) {
+  const auto* conv = std::get_if<Conv>(&spec.op);
+  if (!conv || !conv->epilogue.residual) return false;
+  const AlgorithmRow* row = find_row(spec.algorithm);
+  EMULSION_CHECK(row);
+  return row->writes_once && row->writes_once(spec);
+}
+
 std::vector<PackedConstant> pack_constants(const KernelSpec& spec, const Op& op) {
   const Algorithm* algorithm = find_algorithm(spec.algorithm);
   EMULSION_CHECK(algorithm);

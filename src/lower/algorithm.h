@@ -67,6 +67,10 @@ bool half_holds(const Op& op);
 // The largest error to expect of a completed spec: the algorithm's, and that of its weights.
 double error_bound(const KernelSpec& spec);
 
+// Whether a completed conv's output may lie in the memory of its residual: every element of the
+// output is computed once, from the residual's element at the same place.
+bool may_overwrite_residual(const KernelSpec& spec);
+
 // pack of the spec's algorithm; the weights are of the spec's type.
 std::vector<PackedConstant> pack_constants(const KernelSpec& spec, const Op& op);
 

@@ -14,6 +14,8 @@ struct AlgorithmRow {
   Result<LoweredKernel> (*lower)(const KernelSpec& spec);
   // Whether the spec's schedule is one for it. Null for algorithms that take no schedule.
   Status (*check_schedule)(const KernelSpec& spec) = nullptr;
+  // Whether no element of the output is computed twice. Null: not known.
+  bool (*writes_once)(const KernelSpec& spec) = nullptr;
 };
 
 const std::vector<AlgorithmRow>& algorithm_rows();

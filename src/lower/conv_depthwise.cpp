@@ -21,8 +21,10 @@ bool applies(const KernelSpec& spec, std::string* reason) {
   return false;
 }
 
+const ScheduleRules k_rules{"g", false};
+
 Result<ConvSchedule> schedule_of(const KernelSpec& spec) {
-  return conv_schedule(conv_view(spec).nest, spec.schedule, {"g", false});
+  return conv_schedule(conv_view(spec).nest, spec.schedule, k_rules);
 }
 
 std::vector<CostedSchedule> costed(const KernelSpec& spec) {
@@ -46,6 +48,11 @@ Status check_schedule(const KernelSpec& spec) {
   return ok();
 }
 
+bool writes_once(const KernelSpec& spec) {
+  const Result<ConvSchedule> schedule = schedule_of(spec);
+  return schedule.ok() && !tiles_overlap(*schedule, k_rules);
+}
+
 Result<LoweredKernel> lower_depthwise(const KernelSpec& spec) {
   TRY(const ConvSchedule schedule, schedule_of(spec));
   const Halide::Target target = halide_target(spec.target);
@@ -60,7 +67,8 @@ AlgorithmRow depthwise_row() {
   return {{"depthwise", "one input channel an output channel: vectors over the channels", applies,
            best_guess, schedules, pack, 1e-5},
           lower_depthwise,
-          check_schedule};
+          check_schedule,
+          writes_once};
 }
 
 }  // namespace emulsion

@@ -14,9 +14,11 @@ namespace emulsion {
 // The row's functions for a view of the spec: View is conv_view or flattened_view.
 template <ConvView (*View)(const KernelSpec&)>
 struct TiledConv {
+  inline static const ScheduleRules k_rules{"co", true};
+
   static Result<ConvSchedule> schedule_of(const KernelSpec& spec) {
     const ConvView view = View(spec);
-    TRY(ConvSchedule schedule, conv_schedule(view.nest, spec.schedule, {"co", true}));
+    TRY(ConvSchedule schedule, conv_schedule(view.nest, spec.schedule, k_rules));
     // Beyond the last channel there is no group whose input could be read.
     if (const int64_t tile = schedule.tile("co"); view.packed > 1 && view.nest.co % tile != 0)
       return error("a tile of {} channels does not divide the {} that share a vector", tile,
@@ -47,6 +49,11 @@ struct TiledConv {
     return ok();
   }
 
+  static bool writes_once(const KernelSpec& spec) {
+    const Result<ConvSchedule> schedule = schedule_of(spec);
+    return schedule.ok() && !tiles_overlap(*schedule, k_rules);
+  }
+
   static Result<LoweredKernel> lower(const KernelSpec& spec) {
     TRY(const ConvSchedule schedule, schedule_of(spec));
     const Halide::Target target = halide_target(spec.target);
@@ -66,7 +73,8 @@ struct TiledConv {
     constexpr double k_error_bound = 1e-5, k_half_error = 2e-3;
     return {{name, sentence, applies, best_guess, schedules, pack, k_error_bound, k_half_error},
             lower,
-            check_schedule};
+            check_schedule,
+            writes_once};
   }
 };
 

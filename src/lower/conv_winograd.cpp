@@ -457,6 +457,9 @@ struct Winograd {
     return ok();
   }
 
+  // Tiles that hang over the image's end are guarded.
+  static bool writes_once(const KernelSpec&) { return true; }
+
   static Result<LoweredKernel> lower(const KernelSpec& spec) {
     TRY(const WinogradSchedule schedule, schedule_of(spec));
     return lower_winograd(spec, schedule, Outputs);
@@ -466,7 +469,8 @@ struct Winograd {
                           double half_error) {
     return {{name, sentence, applies, best_guess, schedules, pack, error_bound, half_error},
             lower,
-            check_schedule};
+            check_schedule,
+            writes_once};
   }
 };
 

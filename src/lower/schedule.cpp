@@ -41,6 +41,16 @@ std::vector<Loop> parts(const std::vector<Loop>& loops, const std::string& itera
   return result;
 }
 
+bool tiles_overlap(const ConvSchedule& schedule, const ScheduleRules& rules) {
+  const Nest& nest = schedule.nest;
+  const auto ragged = [&](const char* iterator, int64_t extent) {
+    const std::vector<Loop> loops = parts(nest.loops, iterator);
+    return !loops.empty() && loops.back().extent * loops.back().stride > extent;
+  };
+  return ragged("n", nest.n) || ragged("y", nest.y) || ragged("x", nest.x) ||
+         (!rules.channels_padded && (ragged("g", nest.groups) || ragged("co", nest.co)));
+}
+
 Result<ConvSchedule> conv_schedule(const Nest& nest, const ScheduleRules& rules) {
   const auto first = std::find_if(nest.loops.begin(), nest.loops.end(),
                                   [](const Loop& loop) { return loop.reduction(); });

@@ -38,6 +38,10 @@ Result<ConvSchedule> conv_schedule(const Nest& nest, const std::string& steps,
                                    const ScheduleRules& rules);
 Result<ConvSchedule> conv_schedule(const Nest& transformed, const ScheduleRules& rules);
 
+// Whether elements of the output are computed twice: where tiles do not divide its iterations
+// evenly, the last one is shifted inwards, over the one before it. Padded channels are not.
+bool tiles_overlap(const ConvSchedule& schedule, const ScheduleRules& rules);
+
 // The loops of one iterator, innermost part first.
 std::vector<Loop> parts(const std::vector<Loop>& loops, const std::string& iterator);
 

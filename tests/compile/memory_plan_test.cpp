@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "simplify/simplify.h"
 #include "tests/lower/laid_out_simulator.h"
 #include "tests/network/random_network.h"
 
@@ -18,10 +19,24 @@ std::vector<int64_t> footprint(const TensorDescriptor& d, int64_t offset) {
   return elements;
 }
 
+// A network as it is, and with additions fused into convs; and the plan where each of these may
+// lie over its residual.
+std::vector<Network> variants(uint64_t seed) {
+  const Network network = random_network(seed, 14);
+  return {network, simplify(network)};
+}
+
+MemoryPlan plan_overwriting(const LaidOutNetwork& laid_out) {
+  return plan_memory(laid_out, std::vector<bool>(laid_out.network.layers.size(), true));
+}
+
 // By brute force: who holds each element of the workspace at each layer.
 void expect_no_overlap(const LaidOutNetwork& laid_out) {
-  const MemoryPlan plan = plan_memory(laid_out);
-  const std::vector<Lifetime> lives = lifetimes(laid_out);
+  const MemoryPlan plan = plan_overwriting(laid_out);
+  std::vector<Lifetime> lives = lifetimes(laid_out);
+  // A residual makes way at the layer that reads it and writes in its place.
+  for (const ValueId residual : plan.overwritten)
+    if (residual >= 0) --lives[residual].last;
   std::map<std::pair<int, int64_t>, ValueId> holders;  // by layer and element
   std::map<int64_t, const TensorDescriptor*> rims;     // geometry whose rim lies on an element
   std::map<int64_t, ValueId> owners;                   // values without one that ever lie on it
@@ -50,7 +65,7 @@ void expect_no_overlap(const LaidOutNetwork& laid_out) {
 TEST(MemoryPlan, LiveValuesNeverOverlapAndNothingWritesARim) {
   for (uint64_t seed = 0; seed < 150; ++seed) {
     SCOPED_TRACE(seed);
-    expect_no_overlap(lay_out(random_network(seed, 14)));
+    for (const Network& network : variants(seed)) expect_no_overlap(lay_out(network));
     if (HasFailure()) break;
   }
 }
@@ -59,9 +74,9 @@ TEST(MemoryPlan, LiveValuesNeverOverlapAndNothingWritesARim) {
 TEST(MemoryPlan, NetworksRunTwiceInOneWorkspace) {
   for (uint64_t seed = 0; seed < 200; ++seed) {
     SCOPED_TRACE(seed);
-    const Network network = random_network(seed, 14);
+    const Network network = variants(seed)[seed % 2];
     const LaidOutNetwork laid_out = lay_out(network);
-    const MemoryPlan plan = plan_memory(laid_out);
+    const MemoryPlan plan = plan_overwriting(laid_out);
     std::vector<float> workspace(plan.elements, 0.0f);
     std::map<ValueId, std::vector<float>> outside;  // inputs, outputs, literals
     const auto memory = [&](ValueId root) {
@@ -99,6 +114,59 @@ TEST(MemoryPlan, AChainOfConvsNeedsTwoImages) {
   const LaidOutNetwork laid_out = lay_out(network);
   const int64_t image = storage_elements(channels_last({1, 4, 8, 8}, {1, 1, 1, 1}));
   EXPECT_LE(plan_memory(laid_out).elements, 2 * (image + 16) + 4 * 64);
+}
+
+// x -> conv -> conv + x -> conv + that ...: an image for the sum, one for what lies between.
+Network residual_blocks(int blocks) {
+  Network network;
+  ValueId x = network.add_value("x", {1, 4, 8, 8});
+  network.inputs = {x};
+  x = network.add_layer("stem", conv3x3(4), {x});
+  for (int i = 0; i < blocks; ++i) {
+    const ValueId inside = network.add_layer("inside" + std::to_string(i), conv3x3(4), {x});
+    Conv last = conv3x3(4);
+    last.epilogue.residual = true;
+    x = network.add_layer("last" + std::to_string(i), last, {inside, x});
+  }
+  x = network.add_layer("after", conv3x3(4), {x});  // so that all sums have a rim
+  network.outputs = {network.add_layer("mean", ReduceMean{{2, 3}, true}, {x})};
+  return network;
+}
+
+TEST(MemoryPlan, OutputsTakeTheirResidualsPlaces) {
+  const LaidOutNetwork laid_out = lay_out(residual_blocks(5));
+  const MemoryPlan plan = plan_overwriting(laid_out);
+  int overwriting = 0;
+  for (const Layer& layer : laid_out.network.layers) {
+    const auto* conv = std::get_if<Conv>(&layer.op);
+    if (!conv || !conv->epilogue.residual) continue;
+    ++overwriting;
+    EXPECT_EQ(plan.overwritten[layer.output], layer.inputs[1]);
+    EXPECT_EQ(plan.offsets[layer.output], plan.offsets[layer.inputs[1]]);
+  }
+  EXPECT_EQ(overwriting, 5);
+  EXPECT_LT(plan.elements, plan_memory(laid_out).elements);
+}
+
+TEST(MemoryPlan, AResidualThatIsReadAgainStays) {
+  Network network = residual_blocks(2);
+  const ValueId sum = network.layers[2].output;
+  network.outputs.push_back(
+      network.add_layer("late", ReduceMean{{2, 3}, true}, {network.layers[2].inputs[1]}));
+  const MemoryPlan plan = plan_overwriting(lay_out(network));
+  EXPECT_EQ(plan.overwritten[sum], -1);
+}
+
+TEST(MemoryPlan, AConvDoesNotOverwriteItsOwnInput) {
+  Network network;
+  ValueId x = network.add_value("x", {1, 4, 8, 8});
+  network.inputs = {x};
+  x = network.add_layer("stem", conv3x3(4), {x});
+  Conv conv = conv3x3(4);
+  conv.epilogue.residual = true;
+  x = network.add_layer("sum", conv, {x, x});
+  network.outputs = {network.add_layer("mean", ReduceMean{{2, 3}, true}, {x})};
+  EXPECT_EQ(plan_overwriting(lay_out(network)).overwritten[x], -1);
 }
 
 TEST(MemoryPlan, ValuesWithoutRimsShareWhenTheirLivesDoNotMeet) {

@@ -35,7 +35,7 @@ struct ConvCase {
 std::string describe(const ConvCase& c);
 
 // The completed spec's kernel computes the conv within the algorithm's error bound, on noise, and
-// writes nothing but its output.
+// writes nothing but its output; where its output may lie over its residual, it does that again.
 void check_conv(const KernelSpec& spec);
 // The same within a bound of one's own, in the largest output.
 void check_conv(const KernelSpec& spec, double bound);
