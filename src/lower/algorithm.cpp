@@ -161,8 +161,9 @@ bool takes_half_weights(const KernelSpec& spec, std::string* reason) {
 }
 
 bool half_holds(const Op& op) {
-  // A transformed weight is at most so many times the largest weight: (1/2 + 1/2 + 1/2)^2.
-  constexpr float k_most = k_largest_half / 2.25f;
+  // A transformed weight is at most so many times the largest weight: (1/2 + 1/2 + 1/2)^2, or
+  // (1 + 1)^2 with stride 2.
+  constexpr float k_most = k_largest_half / 4.0f;
   const Constant weights = weights_of(op);
   return weights && std::all_of(weights->data.begin(), weights->data.end(),
                                 [](float w) { return std::abs(w) <= k_most; });

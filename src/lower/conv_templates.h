@@ -52,10 +52,11 @@ struct WinogradTile {
 // Scratch of a block lies on the stack, in bytes at most.
 inline constexpr int64_t k_most_winograd_scratch = 1 << 20;
 std::string winograd_steps(const Nest& products, const WinogradTile& tile);
-// For the nest of products (y: the places of a tile, x: tiles), of images `columns` tiles wide, on
-// so many threads.
+// For the nest of products (y: the places of a tile, x: tiles), of images `columns` tiles wide and
+// tiles of so many outputs a channel, on so many threads.
 std::vector<CostedSchedule> winograd_schedules(const Nest& products, int64_t columns,
-                                               const Machine& machine, int threads);
+                                               int64_t outputs, const Machine& machine,
+                                               int threads);
 
 // Below this many multiply-adds a kernel is over before other threads have started.
 inline constexpr int64_t k_parallel_multiplies = 1 << 20;

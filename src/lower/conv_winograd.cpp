@@ -1,7 +1,8 @@
-// 3x3 convs of stride 1 by Winograd's minimal filtering F(m x m, 3 x 3): a tile of m x m outputs
-// needs (m + 2)^2 products a pair of channels instead of 9 m^2.
+// 3x3 convs by Winograd's minimal filtering F(m x m, 3 x 3): a tile of m x m outputs needs
+// (m + 2)^2 products a pair of channels instead of 9 m^2; with stride 2 (2 m + 1)^2, which is as
+// many as the tile has inputs in either case.
 //
-//   V[p][tile][ci] = B^T d B          of each tile's (m + 2)^2 inputs
+//   V[p][tile][ci] = B^T d B          of each tile's inputs
 //   M[p][tile][co] = sum_ci U[p][ci][co] V[p][tile][ci]      one matrix product for each place p
 //   out            = A^T M A, then bias, residual, activation
 //
@@ -34,12 +35,17 @@ using Halide::Var;
 
 namespace {
 
+// On either side of a tile: as many as its products.
+int64_t inputs_of_a_tile(int outputs, int stride) {
+  return stride * (outputs - 1) + 3;
+}
+
 // The nest of the products: y = places, x = tiles.
 Nest products_nest(const Nest& nest, int outputs) {
   Conv conv;
   conv.groups = narrow(nest.groups);
   conv.weight = abstract_constant({nest.groups * nest.co, nest.ci, 1, 1});
-  const int64_t side = outputs + 2;
+  const int64_t side = inputs_of_a_tile(outputs, nest.stride[0]);
   const int64_t tiles = divide_up(nest.y, outputs) * divide_up(nest.x, outputs);
   return conv_nest(conv, {nest.n, nest.groups * nest.ci, side * side, tiles});
 }
@@ -106,7 +112,7 @@ Result<WinogradSchedule> winograd_schedule(const Nest& conv, int outputs, const 
 // block, place, block, g).
 std::vector<PackedConstant> pack_winograd(const Conv& conv, const WinogradSchedule& schedule,
                                           int outputs) {
-  const WinogradTransforms t = winograd_transforms(outputs, 3);
+  const WinogradTransforms t = winograd_transforms(outputs, 3, conv.stride[0]);
   const Shape& shape = conv.weight->shape;
   const int64_t groups = conv.groups, co = shape[0] / groups, ci = shape[1];
   const int64_t tile = schedule.products.tile("co"), tiles = schedule.channels / tile;
@@ -161,16 +167,28 @@ Expr weighted_sum(const std::vector<double>& coefficients, int parity,
   return sum.defined() ? sum : Expr(0.0f);
 }
 
+bool starts_pair(const WinogradTransforms& t, int p) {
+  return std::count(t.pairs.begin(), t.pairs.end(), p) != 0;
+}
+
 // Entry `at` of the vector that the input transform makes of value(0), value(1), ...: rows of a
 // point and its negative share their even and odd parts.
 Expr input_transform(const WinogradTransforms& t, const Expr& at,
                      const std::function<Expr(int)>& value) {
-  const int n = t.products();
-  Expr result = weighted_sum(t.input[n - 1], -1, value);
-  result = select(at == 0, weighted_sum(t.input[0], -1, value), result);
-  for (int p = 1; p + 1 < n - 1; p += 2) {
-    const Expr even = weighted_sum(t.input[p], 0, value), odd = weighted_sum(t.input[p], 1, value);
-    result = select(at == p, even + odd, at == p + 1, even - odd, result);
+  Expr result;
+  const auto add = [&](int p, const Expr& entry) {
+    result = result.defined() ? select(at == p, entry, result) : entry;
+  };
+  for (int p = t.products() - 1; p >= 0; --p) {
+    if (p > 0 && starts_pair(t, p - 1)) {
+      --p;
+      const Expr even = weighted_sum(t.input[p], 0, value),
+                 odd = weighted_sum(t.input[p], 1, value);
+      add(p + 1, even - odd);
+      add(p, even + odd);
+    } else {
+      add(p, weighted_sum(t.input[p], -1, value));
+    }
   }
   return result;
 }
@@ -179,7 +197,6 @@ Expr input_transform(const WinogradTransforms& t, const Expr& at,
 // differences.
 Expr output_transform(const WinogradTransforms& t, const Expr& at,
                       const std::function<Expr(int)>& value) {
-  const int n = t.products();
   Expr result;
   for (int i = t.outputs - 1; i >= 0; --i) {
     Expr sum;
@@ -189,10 +206,15 @@ Expr output_transform(const WinogradTransforms& t, const Expr& at,
       const Expr scaled = c == 1 ? term : c * term;
       sum = sum.defined() ? sum + scaled : scaled;
     };
-    add(t.output[i][0], value(0));
-    for (int p = 1; p + 1 < n - 1; p += 2)
-      add(t.output[i][p], i % 2 == 0 ? value(p) + value(p + 1) : value(p) - value(p + 1));
-    add(t.output[i][n - 1], value(n - 1));
+    for (int p = 0; p < t.products(); ++p) {
+      const double coefficient = t.output[i][p];
+      if (starts_pair(t, p)) {
+        ++p;
+        add(coefficient, i % 2 == 0 ? value(p - 1) + value(p) : value(p - 1) - value(p));
+      } else {
+        add(coefficient, value(p));
+      }
+    }
     result = result.defined() ? select(at == i, sum, result) : sum;
   }
   return result;
@@ -225,7 +247,7 @@ const Var k_c("c"), k_g("g"), k_x("x"), k_y("y"), k_n("n"), k_tile("t"), k_place
 WinogradFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
                                    const WinogradSchedule& s, int outputs) {
   const Nest& nest = view.nest;
-  const WinogradTransforms t = winograd_transforms(outputs, 3);
+  const WinogradTransforms t = winograd_transforms(outputs, 3, conv.stride[0]);
   const int side = t.products(), columns = narrow(s.columns);
   const bool grouped = nest.groups > 1;
   const Expr g = grouped ? Expr(k_g) : Expr(), group = grouped ? Expr(k_g) : Expr(0);
@@ -252,9 +274,10 @@ WinogradFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
   const TensorDescriptor& image = view.inputs[0];
   const auto coordinate = [&](const Expr& tile, const Expr& place, int64_t tiles, int pad,
                               int64_t extent, int rim) {
-    const Expr position = tile * outputs + place - pad;
+    const Expr position = tile * (outputs * t.stride) + place - pad;
     const auto last = narrow(extent) - 1 + rim;
-    return tiles * outputs + 1 - pad > last ? min(position, last) : position;
+    const int64_t furthest = (tiles - 1) * outputs * t.stride + side - 1 - pad;
+    return furthest > last ? min(position, last) : position;
   };
   const auto input = [&](const Func* f, const Expr& i, const Expr& j) {
     const Expr c = grouped ? k_g * narrow(nest.ci) + k_c : Expr(k_c);
@@ -323,7 +346,8 @@ int64_t vector_lanes(const ConvSchedule& products) {
 
 void schedule_winograd(WinogradFuncs& funcs, const Nest& nest, const WinogradSchedule& s,
                        int outputs, const Halide::Target& target) {
-  const int side = outputs + 2, lanes = narrow(vector_lanes(s.products));
+  const int side = narrow(inputs_of_a_tile(outputs, nest.stride[0]));
+  const int lanes = narrow(vector_lanes(s.products));
   // The output: its loops outside, in the order of the blocks, then the tiles of a block, its
   // channels, and the outputs of a tile.
   const Var tx("tx"), ty("ty"), xi("xi"), yi("yi"), tyo("tyo"), co("co"), ci("ci"),
@@ -415,8 +439,9 @@ struct Winograd {
     const Shape& weight = conv.weight->shape;
     if (weight[2] != 3 || weight[3] != 3)
       *reason = fmt::format("the kernel is {}x{}, not 3x3", weight[2], weight[3]);
-    else if (conv.stride != Extent2{1, 1})
-      *reason = fmt::format("the stride is {}x{}, not 1x1", conv.stride[0], conv.stride[1]);
+    else if (conv.stride != Extent2{1, 1} && (Outputs != 2 || conv.stride != Extent2{2, 2}))
+      *reason = fmt::format("the stride is {}x{}, not 1x1{}", conv.stride[0], conv.stride[1],
+                            Outputs == 2 ? " or 2x2" : "");
     else if (conv.dilation != Extent2{1, 1})
       *reason = fmt::format("the dilation is {}x{}, not 1x1", conv.dilation[0], conv.dilation[1]);
     else if (const int64_t bytes = scratch_of_a_row(spec); bytes > k_most_winograd_scratch)
@@ -429,16 +454,17 @@ struct Winograd {
 
   // Of one row of tiles and one vector of output channels.
   static int64_t scratch_of_a_row(const KernelSpec& spec) {
-    constexpr int64_t k_places = (Outputs + 2) * (Outputs + 2);
     const auto& conv = std::get<Conv>(spec.op);
+    const int64_t side = inputs_of_a_tile(Outputs, conv.stride[0]);
     const int64_t columns = divide_up(spec.output.shape[3], Outputs);
-    return 4 * k_places * columns * (conv.weight->shape[1] + machine_of(spec.target).vector);
+    return 4 * side * side * columns * (conv.weight->shape[1] + machine_of(spec.target).vector);
   }
 
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
     const Nest nest = conv_view(spec).nest;
     return winograd_schedules(products_nest(nest, Outputs), divide_up(nest.x, Outputs),
-                              machine_of(spec.target, spec.weights), spec.threads);
+                              Outputs * Outputs, machine_of(spec.target, spec.weights),
+                              spec.threads);
   }
 
   static std::vector<std::string> schedules(const KernelSpec& spec) {
@@ -477,7 +503,8 @@ struct Winograd {
 }  // namespace
 
 AlgorithmRow winograd2_row() {
-  return Winograd<2>::row("winograd2", "3x3, stride 1: F(2x2, 3x3), 4 products for 9", 1e-5, 4e-3);
+  return Winograd<2>::row("winograd2", "3x3: F(2x2, 3x3), 16 products for 36, 25 with stride 2",
+                          1e-5, 4e-3);
 }
 
 AlgorithmRow winograd4_row() {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "base/divide.h"
 #include "base/result.h"
 
 namespace emulsion {
@@ -9,14 +10,12 @@ namespace emulsion {
 namespace {
 
 // Small points near 1 and their reciprocals keep the transforms' entries, and so the rounding
-// errors, small.
+// errors, small. The last is without its negative where the count is even.
 std::vector<double> finite_points(int count) {
   std::vector<double> points{0};
-  for (const double p : {1.0, 2.0, 0.5, 4.0, 0.25}) {
-    if (static_cast<int>(points.size()) + 2 > count) break;
-    points.push_back(p);
-    points.push_back(-p);
-  }
+  for (const double p : {1.0, 2.0, 0.5, 4.0, 0.25})
+    for (const double point : {p, -p})
+      if (static_cast<int>(points.size()) < count) points.push_back(point);
   return points;
 }
 
@@ -32,10 +31,9 @@ std::vector<double> polynomial(const std::vector<double>& points, int skip) {
   return coefficients;
 }
 
-}  // namespace
-
-WinogradTransforms winograd_transforms(int outputs, int taps) {
-  WinogradTransforms t{outputs, taps, {}, {}, {}};
+// F(outputs, taps) of stride 1.
+WinogradTransforms toom_cook(int outputs, int taps) {
+  WinogradTransforms t{outputs, taps};
   const int products = t.products(), finite = products - 1;
   const std::vector<double> points = finite_points(finite);
   EMULSION_CHECK(static_cast<int>(points.size()) == finite);
@@ -55,6 +53,41 @@ WinogradTransforms winograd_transforms(int outputs, int taps) {
   t.weight.emplace_back(taps, 0.0);
   t.weight.back().back() = 1;
   t.output.back().back() = 1;
+  for (int j = 1; finite % 2 == 1 && j < finite; j += 2) t.pairs.push_back(j);
+  return t;
+}
+
+Matrix zeros(int rows, int columns) {
+  return Matrix(rows, std::vector<double>(columns, 0));
+}
+
+}  // namespace
+
+WinogradTransforms winograd_transforms(int outputs, int taps, int stride) {
+  if (stride == 1) return toom_cook(outputs, taps);
+  WinogradTransforms t{outputs, taps, stride};
+  t.input = zeros(t.products(), t.products());
+  t.weight = zeros(t.products(), taps);
+  t.output = zeros(outputs, t.products());
+  int first = 0;  // product of the phase
+  for (int phase = 0; phase < stride; ++phase) {
+    const int phase_taps = static_cast<int>(divide_up(taps - phase, stride));
+    if (phase_taps == 1) {
+      for (int i = 0; i < outputs; ++i) {
+        t.input[first + i][i * stride + phase] = 1;
+        t.weight[first + i][phase] = 1;
+        t.output[i][first + i] = 1;
+      }
+      first += outputs;
+      continue;
+    }
+    const WinogradTransforms one = toom_cook(outputs, phase_taps);
+    for (int p = 0; p < one.products(); ++p, ++first) {
+      for (int k = 0; k < one.products(); ++k) t.input[first][k * stride + phase] = one.input[p][k];
+      for (int k = 0; k < phase_taps; ++k) t.weight[first][k * stride + phase] = one.weight[p][k];
+      for (int i = 0; i < outputs; ++i) t.output[i][first] = one.output[i][p];
+    }
+  }
   return t;
 }
 

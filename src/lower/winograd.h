@@ -2,6 +2,9 @@
 // m + r - 1 products,  y = A^T [ (G g) . (B^T d) ],  nested for two dimensions. By Toom-Cook over
 // the points 0, +-p, ..., infinity. Lavin and Gray, "Fast Algorithms for Convolutional Neural
 // Networks", 2015. Plain C++, no Halide.
+//
+// A filter of stride s is s filters of stride 1, of every s-th tap and input, whose outputs are
+// added: together s (m - 1) + r products, as many as the inputs of m outputs.
 #pragma once
 
 #include <vector>
@@ -11,16 +14,17 @@ namespace emulsion {
 using Matrix = std::vector<std::vector<double>>;
 
 struct WinogradTransforms {
-  int outputs = 0, taps = 0;  // m, r
-  Matrix input;               // B^T, (m+r-1) x (m+r-1)
-  Matrix weight;              // G,   (m+r-1) x r
-  Matrix output;              // A^T, m x (m+r-1)
+  int outputs = 0, taps = 0, stride = 1;  // m, r, s
+  Matrix input;                           // B^T, products x products
+  Matrix weight;                          // G,   products x r
+  Matrix output;                          // A^T, m x products
+  // Rows (columns of `output`) p of which p + 1 is that of the negative point: they differ in the
+  // signs of odd positions alone. None where a point has no negative or the stride is not 1.
+  std::vector<int> pairs;
 
-  int products() const { return outputs + taps - 1; }
+  int products() const { return stride * (outputs - 1) + taps; }
 };
 
-// Rows (columns of `output`) stand in the order 0, p, -p, q, -q, ..., infinity: those of p and -p
-// differ in the signs of odd positions alone. m + r is odd.
-WinogradTransforms winograd_transforms(int outputs, int taps);
+WinogradTransforms winograd_transforms(int outputs, int taps, int stride = 1);
 
 }  // namespace emulsion

@@ -54,13 +54,17 @@ struct WinogradCycles {
 
 // Expected cycles on a core with two FMAs and two loads a cycle, but for a common factor (see
 // conv_costs.h for the matrix product's part).
-WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, const Machine& machine) {
-  // Cycles of a transform, a vector of channels at a place; more where scratch lies in the second
-  // level cache, and more again where streamed weights drive it from there.
-  constexpr double k_input = 5, k_output = 5, k_beyond_l1 = 3, k_driven_out = 12;
-  constexpr double k_line = 2.5;  // cycles to load a line of transformed inputs from there
+WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, int64_t outputs,
+                               const Machine& machine) {
+  // Cycles of a transform, a vector of channels at a place; more where scratch takes a part of the
+  // second level cache, and more again where streamed weights drive it from there.
+  constexpr double k_input = 1.4, k_output = 0.5, k_scratch = 6, k_driven_out = 12;
+  constexpr double k_store = 8;        // a vector of outputs, which lie here and there
+  constexpr double k_start_sums = 15;  // a register tile
+  constexpr double k_line = 2;         // cycles to load a line of transformed inputs from there
+  constexpr double k_step = 0.92;
   const double sums = tile.vectors * tile.x, loads = tile.vectors + tile.x;
-  const double step = 0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads) +
+  const double step = k_step * (0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads)) +
                       conversion_cycles(tile.vectors, machine);
   const double bytes = 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
   const auto channels = static_cast<double>(nest.ci);
@@ -81,12 +85,13 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, const
   // Measured: less of a stream overlaps where each place's weights serve a single register tile.
   if (passes == 1 && blocks == 1) far += 0.3 * std::min(step, bytes / k_far_bytes);
   const double near = std::max(step, bytes / k_near_bytes);
-  const bool resident = weight_bytes < 0.7 * static_cast<double>(machine.l2_bytes);
+  const bool resident = weight_bytes < 0.85 * static_cast<double>(machine.l2_bytes);
   // Measured: a stream that is spread over several register tiles overlaps with them while their
   // inputs leave it room in the first level cache.
   const int64_t slab_bytes = 4 * tile.tiles * nest.ci;
   const double streaming = bytes / k_far_bytes, multiplying = passes * step;
-  const bool spread = blocks == 1 && passes > 1 && slab_bytes <= machine.l1_bytes / 2;
+  const bool slab_stays = slab_bytes <= machine.l1_bytes;
+  const bool spread = passes > 1 && 8 * slab_bytes <= 7 * machine.l1_bytes;
   const double one =
       spread ? std::max(multiplying, streaming) + 0.15 * std::min(multiplying, streaming)
              : far + (passes - 1) * again;
@@ -94,28 +99,32 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, const
   // A place's transformed inputs come from afar once a block of channels, or for each register tile
   // where they do not stay near.
   const double slab_lines = static_cast<double>(tile.tiles * nest.ci) / 16;
-  const bool slab_stays = slab_bytes <= machine.l1_bytes;
   const double slab_loads = slab_stays ? static_cast<double>(blocks_of_channels) : channel_tiles;
   const double products =
-      places * (channel_tiles * (channels * all_blocks + blocks * passes * 2 * sums) +
+      places * (channel_tiles * (channels * all_blocks + blocks * passes * k_start_sums) +
                 blocks * slab_loads * slab_lines * k_line);
   const int64_t product_bytes = 4 * nest.y * tile.tiles * padded_channels(tile);
   const double place_cycles =
-      (scratch_bytes(nest, tile) > machine.l1_bytes ? k_beyond_l1 : 0) +
+      k_scratch * static_cast<double>(scratch_bytes(nest, tile)) /
+          static_cast<double>(machine.l2_bytes) +
       (!resident && product_bytes > machine.l2_bytes / 6 ? k_driven_out : 0);
   const auto tiles = blocks * static_cast<double>(tile.tiles);
+  int64_t input_lanes = machine.vector;
+  while (input_lanes > nest.ci) input_lanes /= 2;
   const double input = tiles * places * (k_input + place_cycles) *
-                       static_cast<double>(divide_up(nest.ci, machine.vector));
-  const double output = tiles * places * (k_output + place_cycles) *
-                        static_cast<double>(divide_up(nest.co, tile.lanes));
+                       static_cast<double>(divide_up(nest.ci, input_lanes));
+  const double output =
+      tiles * (places * (k_output + place_cycles) + k_store * static_cast<double>(outputs)) *
+      static_cast<double>(divide_up(nest.co, tile.lanes));
   const auto images = static_cast<double>(nest.n * nest.groups);
   return {images * input, images * (products + output)};
 }
 
 // The same of the busiest of so many threads.
-double expected_cycles(Nest nest, const WinogradTile& tile, const Machine& machine, int threads) {
+double expected_cycles(Nest nest, const WinogradTile& tile, int64_t outputs, const Machine& machine,
+                       int threads) {
   if (threads == 1 || tile.threads == WinogradThreads::nothing) {
-    const WinogradCycles cycles = expected_cycles(nest, tile, machine);
+    const WinogradCycles cycles = expected_cycles(nest, tile, outputs, machine);
     return cycles.input + cycles.others;
   }
   int64_t transforms = 1, starts = 1;
@@ -126,14 +135,14 @@ double expected_cycles(Nest nest, const WinogradTile& tile, const Machine& machi
     transforms = divide_up(divide_up(nest.co, tile.channels), threads);
     nest.co = transforms * tile.channels;
   }
-  const WinogradCycles cycles = expected_cycles(nest, tile, machine);
+  const WinogradCycles cycles = expected_cycles(nest, tile, outputs, machine);
   return k_start * static_cast<double>(starts) + static_cast<double>(transforms) * cycles.input +
          cycles.others;
 }
 
 }  // namespace
 
-std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns,
+std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns, int64_t outputs,
                                                const Machine& machine, int threads) {
   const int64_t rows = nest.x / columns;
   std::vector<int64_t> blocks;
@@ -157,10 +166,10 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns
           if (scratch_bytes(nest, tile) > k_most_winograd_scratch) continue;
           const bool pays = nest.multiplies() >= k_parallel_multiplies;
           if (pays && tiles < nest.x) tile.threads = WinogradThreads::tiles;
-          scored.emplace_back(expected_cycles(nest, tile, machine, threads), tile);
+          scored.emplace_back(expected_cycles(nest, tile, outputs, machine, threads), tile);
           if (!pays || threads == 1 || channels >= nest.co) continue;
           tile.threads = WinogradThreads::channels;
-          scored.emplace_back(expected_cycles(nest, tile, machine, threads), tile);
+          scored.emplace_back(expected_cycles(nest, tile, outputs, machine, threads), tile);
         }
       }
   std::stable_sort(scored.begin(), scored.end(),

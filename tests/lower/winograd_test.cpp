@@ -8,11 +8,14 @@
 namespace emulsion {
 namespace {
 
-class WinogradTransformsOf : public testing::TestWithParam<std::pair<int, int>> {};
+struct Filter {
+  int outputs, taps, stride = 1;
+};
+class WinogradTransformsOf : public testing::TestWithParam<Filter> {};
 
 TEST_P(WinogradTransformsOf, ComputeTheFilter) {
-  const auto [outputs, taps] = GetParam();
-  const WinogradTransforms t = winograd_transforms(outputs, taps);
+  const auto [outputs, taps, stride] = GetParam();
+  const WinogradTransforms t = winograd_transforms(outputs, taps, stride);
   const int n = t.products();
   const RandomStream random(1, "winograd_test");
   std::vector<double> inputs, filter;
@@ -27,16 +30,18 @@ TEST_P(WinogradTransformsOf, ComputeTheFilter) {
   }
   for (int i = 0; i < outputs; ++i) {
     double filtered = 0, transformed = 0;
-    for (int k = 0; k < taps; ++k) filtered += filter[k] * inputs[i + k];
+    for (int k = 0; k < taps; ++k) filtered += filter[k] * inputs[i * stride + k];
     for (int p = 0; p < n; ++p) transformed += t.output[i][p] * products[p];
     EXPECT_NEAR(transformed, filtered, 1e-11) << "output " << i;
   }
 }
 
 TEST_P(WinogradTransformsOf, PairPointsWithTheirNegatives) {
-  const auto [outputs, taps] = GetParam();
-  const WinogradTransforms t = winograd_transforms(outputs, taps);
-  for (int p = 1; p + 2 < t.products(); p += 2) {
+  const auto [outputs, taps, stride] = GetParam();
+  const WinogradTransforms t = winograd_transforms(outputs, taps, stride);
+  EXPECT_EQ(static_cast<int>(t.pairs.size()),
+            stride > 1 || t.products() % 2 == 1 ? 0 : t.products() / 2 - 1);
+  for (const int p : t.pairs) {
     for (int k = 0; k < t.products(); ++k)
       EXPECT_EQ(t.input[p + 1][k], (k % 2 == 0 ? 1 : -1) * t.input[p][k]);
     for (int i = 0; i < outputs; ++i)
@@ -45,8 +50,9 @@ TEST_P(WinogradTransformsOf, PairPointsWithTheirNegatives) {
 }
 
 INSTANTIATE_TEST_SUITE_P(, WinogradTransformsOf,
-                         testing::Values(std::pair{2, 3}, std::pair{4, 3}, std::pair{6, 3},
-                                         std::pair{2, 5}, std::pair{4, 5}));
+                         testing::Values(Filter{2, 3}, Filter{4, 3}, Filter{6, 3}, Filter{2, 5},
+                                         Filter{4, 5}, Filter{2, 2}, Filter{3, 3}, Filter{2, 3, 2},
+                                         Filter{4, 3, 2}, Filter{2, 7, 2}, Filter{3, 4, 3}));
 
 }  // namespace
 }  // namespace emulsion
