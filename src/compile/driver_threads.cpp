@@ -6,23 +6,31 @@ namespace emulsion {
 
 const char* const k_driver_pool =
     R"C(// A parallel loop's iterations are shared by the caller and the context's own threads. These spin a little while
-// before they sleep, since the next layer's loop follows within microseconds. Iterations are taken several at a
-// time: many are shorter than it takes two processors to agree.
+// before they sleep, since the next layer's loop follows within microseconds.
 //
-// `next` says which loop runs and which of its iterations is the next to be taken: (loop << 32) + iteration. An
-// iteration is taken by advancing it, which fails once the loop has ended; so a thread that wakes late takes nothing.
+// Each thread has a share of the loop: neighbouring iterations, the same part of every loop, so that it finds near what
+// it left there, and the weights that an iteration prefetches for the next. Who has done its own takes from the ends of
+// the others'. Iterations are taken in chunks: many are shorter than it takes two processors to agree.
+struct share {
+  uint64_t left;  // (loop << 32) + (first chunk << 16) + end; a thread that wakes late finds another loop's
+  char apart[120];
+};
 struct pool {
-  uint64_t next;
+  struct share *shares;
+  uint64_t loop;
   halide_task_t task;
   void *user_context;
   uint8_t *closure;
   int min, size, chunk, done, code;
-  int threads, started, sleeping, stop;
-  pthread_t *handles;
+  int started, sleeping, stop;
+  struct helper {
+    struct pool *pool;
+    int number;
+    pthread_t handle;
+  } *helpers;
   pthread_mutex_t mutex;
   pthread_cond_t wake;
 };
-enum { k_closed = 0x7fffffff };
 static _Thread_local int inside_loop;
 
 static void relax(void) {
@@ -39,41 +47,54 @@ static double seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-// Takes iterations of one loop until there are no more.
-static void take_iterations(struct pool *p, uint64_t loop) {
-  inside_loop = 1;
+// The first chunk of a share, or the last; -1: there is none left of this loop.
+static int take_chunk(struct share *share, uint64_t loop, int last) {
+  uint64_t left = __atomic_load_n(&share->left, __ATOMIC_ACQUIRE);
   for (;;) {
-    uint64_t next = __atomic_load_n(&p->next, __ATOMIC_ACQUIRE);
-    const int iteration = (int)(next & 0xffffffffu);
-    const halide_task_t task = __atomic_load_n(&p->task, __ATOMIC_RELAXED);
-    void *const user_context = __atomic_load_n(&p->user_context, __ATOMIC_RELAXED);
-    uint8_t *const closure = __atomic_load_n(&p->closure, __ATOMIC_RELAXED);
-    const int min = __atomic_load_n(&p->min, __ATOMIC_RELAXED);
-    const int left = __atomic_load_n(&p->size, __ATOMIC_RELAXED) - iteration;
-    const int chunk = __atomic_load_n(&p->chunk, __ATOMIC_RELAXED), taken = left < chunk ? left : chunk;
-    if (next >> 32 != loop || taken <= 0) break;
-    if (!__atomic_compare_exchange_n(&p->next, &next, next + (uint64_t)taken, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-      continue;
+    const int first = (int)(left >> 16 & 0xffff), end = (int)(left & 0xffff);
+    if (left >> 32 != loop || first >= end) return -1;
+    const uint64_t rest = last ? left - 1 : left + (1 << 16);
+    if (__atomic_compare_exchange_n(&share->left, &left, rest, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+      return last ? end - 1 : first;
     }
-    for (int i = 0; i < taken; ++i) {
-      const int code = task(user_context, min + iteration + i, closure);
-      if (code != 0) __atomic_store_n(&p->code, code, __ATOMIC_RELAXED);
-    }
-    __atomic_fetch_add(&p->done, taken, __ATOMIC_RELEASE);
   }
+}
+
+// Takes iterations of one loop until there are no more. The loop does not end, nor its description change, before
+// those who took a chunk have said that they are done.
+static void take_iterations(struct pool *p, int thread, uint64_t loop) {
+  const int threads = p->started + 1;
+  int done = 0;
+  inside_loop = 1;
+  for (int i = 0; i < threads; ++i) {
+    struct share *const share = &p->shares[(thread + i) % threads];
+    for (int taken; (taken = take_chunk(share, loop, i > 0)) >= 0; ++done) {
+      const halide_task_t task = __atomic_load_n(&p->task, __ATOMIC_RELAXED);
+      void *const user_context = __atomic_load_n(&p->user_context, __ATOMIC_RELAXED);
+      uint8_t *const closure = __atomic_load_n(&p->closure, __ATOMIC_RELAXED);
+      const int min = __atomic_load_n(&p->min, __ATOMIC_RELAXED), size = __atomic_load_n(&p->size, __ATOMIC_RELAXED);
+      const int chunk = __atomic_load_n(&p->chunk, __ATOMIC_RELAXED), begin = taken * chunk;
+      for (int k = begin; k < begin + chunk && k < size; ++k) {
+        const int code = task(user_context, min + k, closure);
+        if (code != 0) __atomic_store_n(&p->code, code, __ATOMIC_RELAXED);
+      }
+    }
+  }
+  if (done) __atomic_fetch_add(&p->done, done, __ATOMIC_RELEASE);
   inside_loop = 0;
 }
 
 static void *help(void *argument) {
-  struct pool *const p = argument;
+  const struct helper *const self = argument;
+  struct pool *const p = self->pool;
   const double patience = 2e-4;
   uint64_t seen = 0;
   double since = seconds();
   for (int turn = 1;; ++turn) {
-    const uint64_t next = __atomic_load_n(&p->next, __ATOMIC_ACQUIRE);
-    if (next >> 32 != seen && (next & 0xffffffffu) != k_closed) {
-      seen = next >> 32;
-      take_iterations(p, seen);
+    const uint64_t loop = __atomic_load_n(&p->loop, __ATOMIC_ACQUIRE);
+    if (loop != seen) {
+      seen = loop;
+      take_iterations(p, self->number, seen);
       since = seconds();
       continue;
     }
@@ -82,7 +103,7 @@ static void *help(void *argument) {
     if (turn % 64 != 0 || seconds() - since < patience) continue;
     pthread_mutex_lock(&p->mutex);
     __atomic_fetch_add(&p->sleeping, 1, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&p->next, __ATOMIC_SEQ_CST) >> 32 == seen && !__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE)) {
+    while (__atomic_load_n(&p->loop, __ATOMIC_SEQ_CST) == seen && !__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE)) {
       pthread_cond_wait(&p->wake, &p->mutex);
     }
     __atomic_fetch_sub(&p->sleeping, 1, __ATOMIC_SEQ_CST);
@@ -102,10 +123,18 @@ static void wake_sleepers(struct pool *p) {
 static void start_threads(struct pool *p, int threads) {
   pthread_mutex_init(&p->mutex, 0);
   pthread_cond_init(&p->wake, 0);
-  p->handles = threads > 1 ? calloc((size_t)threads - 1, sizeof *p->handles) : 0;
-  while (p->handles && p->started < threads - 1 && pthread_create(&p->handles[p->started], 0, help, p) == 0) {
-    ++p->started;
+  if (threads < 2) return;
+  p->shares = calloc((size_t)threads, sizeof *p->shares);
+  p->helpers = calloc((size_t)threads - 1, sizeof *p->helpers);
+  int started = 0;
+  while (p->shares && p->helpers && started < threads - 1) {
+    struct helper *const helper = &p->helpers[started];
+    helper->pool = p;
+    helper->number = started + 1;
+    if (pthread_create(&helper->handle, 0, help, helper) != 0) break;
+    ++started;
   }
+  p->started = started;  // before the first loop, and read by helpers after it began
 }
 
 static void stop_threads(struct pool *p) {
@@ -113,8 +142,9 @@ static void stop_threads(struct pool *p) {
   pthread_mutex_lock(&p->mutex);
   pthread_cond_broadcast(&p->wake);
   pthread_mutex_unlock(&p->mutex);
-  for (int i = 0; i < p->started; ++i) pthread_join(p->handles[i], 0);
-  free(p->handles);
+  for (int i = 0; i < p->started; ++i) pthread_join(p->helpers[i].handle, 0);
+  free(p->helpers);
+  free(p->shares);
   pthread_cond_destroy(&p->wake);
   pthread_mutex_destroy(&p->mutex);
 }
@@ -132,21 +162,27 @@ int halide_do_par_for(void *user_context, halide_task_t task, int min, int size,
     }
     return 0;
   }
-  const uint64_t loop = ((__atomic_load_n(&p->next, __ATOMIC_RELAXED) >> 32) + 1) & 0xffffffffu;
-  __atomic_store_n(&p->next, loop << 32 | k_closed, __ATOMIC_SEQ_CST);
+  const int threads = p->started + 1;
+  const int chunk = size < 8 * threads ? 1 : size / (8 * threads), chunks = (size + chunk - 1) / chunk;
   __atomic_store_n(&p->task, task, __ATOMIC_RELAXED);
   __atomic_store_n(&p->user_context, user_context, __ATOMIC_RELAXED);
   __atomic_store_n(&p->closure, closure, __ATOMIC_RELAXED);
   __atomic_store_n(&p->min, min, __ATOMIC_RELAXED);
   __atomic_store_n(&p->size, size, __ATOMIC_RELAXED);
-  const int chunks = 8 * (p->started + 1);
-  __atomic_store_n(&p->chunk, size < chunks ? 1 : size / chunks, __ATOMIC_RELAXED);
+  __atomic_store_n(&p->chunk, chunk, __ATOMIC_RELAXED);
   __atomic_store_n(&p->code, 0, __ATOMIC_RELAXED);
   __atomic_store_n(&p->done, 0, __ATOMIC_RELAXED);
-  __atomic_store_n(&p->next, loop << 32, __ATOMIC_SEQ_CST);
+  const uint64_t loop = (p->loop + 1) & 0xffffffffu;
+  uint64_t first = 0;
+  for (int i = 0; i < threads; ++i) {  // the caller, who begins at once, has the largest share
+    const uint64_t end = ((uint64_t)chunks * (uint64_t)(i + 1) + (uint64_t)threads - 1) / (uint64_t)threads;
+    __atomic_store_n(&p->shares[i].left, loop << 32 | first << 16 | end, __ATOMIC_RELEASE);
+    first = end;
+  }
+  __atomic_store_n(&p->loop, loop, __ATOMIC_SEQ_CST);
   wake_sleepers(p);
-  take_iterations(p, loop);
-  for (int turn = 1; __atomic_load_n(&p->done, __ATOMIC_ACQUIRE) < size; ++turn) {
+  take_iterations(p, 0, loop);
+  for (int turn = 1; __atomic_load_n(&p->done, __ATOMIC_ACQUIRE) < chunks; ++turn) {
     if (turn % 1024 == 0) {
       sched_yield();  // the thread that has the last iteration may be waiting for this one's processor
     } else {
