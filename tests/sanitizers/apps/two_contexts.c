@@ -1,5 +1,5 @@
 // Runs the network `small` in two threads at once, again and again: on a context of its own each,
-// whose layers run on two threads of the shared pool, and on the library's own context. Reads the
+// whose layers run on three threads, and on the library's own context. Reads the
 // image from stdin; prints the scores of each thread and way.
 #include <pthread.h>
 #include <stdio.h>
@@ -36,7 +36,7 @@ static void count_error(void* user, const char* message) {
 static void* run(void* argument) {
   struct work* const w = argument;
   small_options options = {0};
-  options.threads = 2;
+  options.threads = 3;
   options.timing = count_layer;
   options.error = count_error;
   options.user = w;
