@@ -155,13 +155,13 @@ Status compile_verb(const CompileVerbOptions& verb) {
   }
   if (options.cc.empty()) return error("--cc: the compiler's name is empty");
   TRY_OK(check_accuracy_options(verb));
-  TRY_OK(make_directory(options.directory));
   TRY(const Network network, load_network(verb));
   TRY(Plan plan, load_plan(verb.plan, network));
   options.threads = verb.threads > 0 ? verb.threads : plan.threads;
   TRY_OK(check_cache(verb));
   KernelCache cache = kernel_cache(verb);
   if (verb.budget > 0 || verb.weights == "f16") {
+    TRY_OK(make_directory(options.directory));  // or why not, before the search and not after
     TRY(plan, improved_plan(verb, network, plan, cache, options));
     const fs::path path = options.directory / (options.name + ".plan.json");
     TRY_OK(write_file(path, to_json(plan)));

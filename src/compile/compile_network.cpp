@@ -148,10 +148,10 @@ Result<CompiledNetwork> compile_network(const Network& network, const Plan& plan
     return error("threads must be 1 to 256, not {}", options.threads);
   TRY(const std::string target, resolve_target(options.target));
   TRY_OK(check_target(target, options));
+  TRY(const PreparedNetwork prepared, prepare(network, plan, target, options.threads));
   TRY_OK(make_directory(options.directory));
   TRY(const StagingFolder staging, StagingFolder::make(options.directory));
 
-  TRY(const PreparedNetwork prepared, prepare(network, plan, target, options.threads));
   TRY(const Objects kernels, compile_kernels(prepared, cache));
   std::vector<fs::path> objects;
   for (const auto& [name, object] : kernels) objects.push_back(object);

@@ -12,7 +12,9 @@ const char* const k_driver_pool =
 // it left there, and the weights that an iteration prefetches for the next. Who has done its own takes from the ends of
 // the others'. Iterations are taken in chunks: many are shorter than it takes two processors to agree.
 struct share {
-  uint64_t left;  // (loop << 32) + (first chunk << 16) + end; a thread that wakes late finds another loop's
+  // (loop << 32) + (first chunk << 16) + end; a thread that wakes late finds another loop's. There are fewer than 16
+  // chunks a thread, and at most 256 threads.
+  uint64_t left;
   char apart[120];
 };
 struct pool {
@@ -64,10 +66,10 @@ static int take_chunk(struct share *share, uint64_t loop, int last) {
 // those who took a chunk have said that they are done.
 static void take_iterations(struct pool *p, int thread, uint64_t loop) {
   const int threads = p->started + 1;
-  int done = 0;
   inside_loop = 1;
   for (int i = 0; i < threads; ++i) {
     struct share *const share = &p->shares[(thread + i) % threads];
+    int done = 0;
     for (int taken; (taken = take_chunk(share, loop, i > 0)) >= 0; ++done) {
       const halide_task_t task = __atomic_load_n(&p->task, __ATOMIC_RELAXED);
       void *const user_context = __atomic_load_n(&p->user_context, __ATOMIC_RELAXED);
@@ -79,8 +81,8 @@ static void take_iterations(struct pool *p, int thread, uint64_t loop) {
         if (code != 0) __atomic_store_n(&p->code, code, __ATOMIC_RELAXED);
       }
     }
+    if (done) __atomic_fetch_add(&p->done, done, __ATOMIC_RELEASE);
   }
-  if (done) __atomic_fetch_add(&p->done, done, __ATOMIC_RELEASE);
   inside_loop = 0;
 }
 
@@ -90,7 +92,7 @@ static void *help(void *argument) {
   const double patience = 2e-4;
   uint64_t seen = 0;
   double since = seconds();
-  for (int turn = 1;; ++turn) {
+  for (unsigned turn = 1;; ++turn) {
     const uint64_t loop = __atomic_load_n(&p->loop, __ATOMIC_ACQUIRE);
     if (loop != seen) {
       seen = loop;
@@ -182,7 +184,7 @@ int halide_do_par_for(void *user_context, halide_task_t task, int min, int size,
   __atomic_store_n(&p->loop, loop, __ATOMIC_SEQ_CST);
   wake_sleepers(p);
   take_iterations(p, 0, loop);
-  for (int turn = 1; __atomic_load_n(&p->done, __ATOMIC_ACQUIRE) < chunks; ++turn) {
+  for (unsigned turn = 1; __atomic_load_n(&p->done, __ATOMIC_ACQUIRE) < chunks; ++turn) {
     if (turn % 1024 == 0) {
       sched_yield();  // the thread that has the last iteration may be waiting for this one's processor
     } else {

@@ -14,7 +14,9 @@ struct AlgorithmRow {
   Result<LoweredKernel> (*lower)(const KernelSpec& spec);
   // Whether the spec's schedule is one for it. Null for algorithms that take no schedule.
   Status (*check_schedule)(const KernelSpec& spec) = nullptr;
-  // Whether no element of the output is computed twice. Null: not known.
+  // Whether no element of the output is computed twice, and each reads of the residual only the
+  // element at its own place, as it is stored: Halide lets the compiler take buffers for apart.
+  // Null: not known.
   bool (*writes_once)(const KernelSpec& spec) = nullptr;
 };
 

@@ -36,9 +36,10 @@ double step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machin
   const double loads = tile.vectors + tile.y * tile.x;
   const double weights = near ? 0 : 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
   const double inputs = taps > 1 ? 4.0 * static_cast<double>(read_pixels(nest, tile)) / taps : 0;
-  // Measured of 1x1: fewer than so many sums leave multiplications waiting.
-  constexpr double k_enough_sums = 20, k_missing_sum = 0.12;
-  const double waiting = taps > 1 ? 0 : k_missing_sum * std::max(0.0, k_enough_sums - sums);
+  // Measured of 1x1 with 32 registers: fewer than 20 sums leave multiplications waiting.
+  constexpr double k_missing_sum = 0.12;
+  const double enough_sums = std::min(20, machine.registers - 4);
+  const double waiting = taps > 1 ? 0 : k_missing_sum * std::max(0.0, enough_sums - sums);
   return k_unit * (std::max(std::max(sums, k_least_sums) / 2, loads / k_loads) + delay * loads +
                    k_delay_byte * (weights + inputs) + waiting +
                    k_conflict * static_cast<double>(conflicting_pixels(nest, tile, machine))) +

@@ -52,6 +52,8 @@ struct WinogradTile {
 // Scratch of a block lies on the stack, in bytes at most.
 inline constexpr int64_t k_most_winograd_scratch = 1 << 20;
 std::string winograd_steps(const Nest& products, const WinogradTile& tile);
+// Channels that a vector of the input transform holds.
+int winograd_input_lanes(int64_t channels, int vector);
 // For the nest of products (y: the places of a tile, x: tiles), of images `columns` tiles wide and
 // tiles of so many outputs a channel, on so many threads.
 std::vector<CostedSchedule> winograd_schedules(const Nest& products, int64_t columns,

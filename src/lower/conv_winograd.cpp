@@ -37,7 +37,7 @@ namespace {
 
 // On either side of a tile: as many as its products.
 int64_t inputs_of_a_tile(int outputs, int stride) {
-  return stride * (outputs - 1) + 3;
+  return WinogradTransforms{outputs, 3, stride}.products();
 }
 
 // The nest of the products: y = places, x = tiles.
@@ -386,8 +386,7 @@ void schedule_winograd(WinogradFuncs& funcs, const Nest& nest, const WinogradSch
   }
 
   const int tiles = narrow(s.columns * s.rows);
-  int input_lanes = target.natural_vector_size<float>();
-  while (input_lanes > nest.ci) input_lanes /= 2;
+  const int input_lanes = winograd_input_lanes(nest.ci, target.natural_vector_size<float>());
   funcs.input.compute_at(out, input_level)
       .store_in(Halide::MemoryType::Register)
       .bound(k_place, 0, side * side)

@@ -45,7 +45,8 @@ bool tiles_overlap(const ConvSchedule& schedule, const ScheduleRules& rules) {
   const Nest& nest = schedule.nest;
   const auto ragged = [&](const char* iterator, int64_t extent) {
     const std::vector<Loop> loops = parts(nest.loops, iterator);
-    return !loops.empty() && loops.back().extent * loops.back().stride > extent;
+    return std::any_of(loops.begin(), loops.end(),
+                       [&](const Loop& loop) { return loop.extent * loop.stride > extent; });
   };
   return ragged("n", nest.n) || ragged("y", nest.y) || ragged("x", nest.x) ||
          (!rules.channels_padded && (ragged("g", nest.groups) || ragged("co", nest.co)));

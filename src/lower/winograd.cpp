@@ -64,6 +64,7 @@ Matrix zeros(int rows, int columns) {
 }  // namespace
 
 WinogradTransforms winograd_transforms(int outputs, int taps, int stride) {
+  EMULSION_CHECK(taps >= stride);
   if (stride == 1) return toom_cook(outputs, taps);
   WinogradTransforms t{outputs, taps, stride};
   t.input = zeros(t.products(), t.products());

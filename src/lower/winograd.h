@@ -4,7 +4,7 @@
 // Networks", 2015. Plain C++, no Halide.
 //
 // A filter of stride s is s filters of stride 1, of every s-th tap and input, whose outputs are
-// added: together s (m - 1) + r products, as many as the inputs of m outputs.
+// added: together s (m - 1) + r products, as many as the inputs of m outputs. r is at least s.
 #pragma once
 
 #include <vector>

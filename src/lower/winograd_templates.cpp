@@ -7,6 +7,11 @@
 
 namespace emulsion {
 
+int winograd_input_lanes(int64_t channels, int vector) {
+  while (vector > channels) vector /= 2;
+  return vector;
+}
+
 std::string winograd_steps(const Nest& nest, const WinogradTile& tile) {
   StepText steps;
   const bool tiles_split = tile.tiles < nest.x, channels_split = tile.channels < nest.co;
@@ -59,10 +64,10 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, int64
   // Cycles of a transform, a vector of channels at a place; more where scratch takes a part of the
   // second level cache, and more again where streamed weights drive it from there.
   constexpr double k_input = 1.4, k_output = 0.5, k_scratch = 6, k_driven_out = 12;
-  constexpr double k_store = 8;        // a vector of outputs, which lie here and there
-  constexpr double k_start_sums = 15;  // a register tile
-  constexpr double k_line = 2;         // cycles to load a line of transformed inputs from there
-  constexpr double k_step = 0.92;
+  // Cycles to store a vector of outputs, which lie here and there; to load a line of transformed
+  // inputs from the second level cache; and to start and end the sums of a register tile.
+  constexpr double k_store = 8, k_line = 2, k_start_sums = 15;
+  constexpr double k_step = 0.92;  // of what a step of the products would take, measured
   const double sums = tile.vectors * tile.x, loads = tile.vectors + tile.x;
   const double step = k_step * (0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads)) +
                       conversion_cycles(tile.vectors, machine);
@@ -109,8 +114,7 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, int64
           static_cast<double>(machine.l2_bytes) +
       (!resident && product_bytes > machine.l2_bytes / 6 ? k_driven_out : 0);
   const auto tiles = blocks * static_cast<double>(tile.tiles);
-  int64_t input_lanes = machine.vector;
-  while (input_lanes > nest.ci) input_lanes /= 2;
+  const int input_lanes = winograd_input_lanes(nest.ci, machine.vector);
   const double input = tiles * places * (k_input + place_cycles) *
                        static_cast<double>(divide_up(nest.ci, input_lanes));
   const double output =

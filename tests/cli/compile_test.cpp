@@ -148,6 +148,7 @@ TEST_F(CompileTest, bad_input_is_one_line) {
            "other.json");
   expect_refusal(compiling({"compile", file, "-o", path("out"), "--plan", other}),
                  "another network");
+  EXPECT_FALSE(std::filesystem::exists(path("out")));
   // A library with such a name would take the place of the C library's function.
   expect_refusal(compiling({"compile", file, "-o", path("out"), "--name", "printf"}),
                  "the C library has a function of that name");

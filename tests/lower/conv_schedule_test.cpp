@@ -37,6 +37,7 @@ INSTANTIATE_TEST_SUITE_P(
                     "tile co 16; vectorize coi 8; fuse n g; fuse ng co; "
                     "fuse ngco y; parallel ngcoy",
                     "tile x 2; tile co 8; vectorize coi; fuse y x; parallel yx",
+                    "tile x 2; split x 1; vectorize co 4",
                     "split co 4; fuse co coi; vectorize co 4"));
 
 class TemplateSchedule : public testing::TestWithParam<ConvCase> {};

@@ -60,6 +60,26 @@ class GeneratedDriver : public testing::TestWithParam<const char*> {
     return result.output;
   }
 
+  // What apps/KERNEL_kernel_app.c prints with a network of two floats that is one kernel, k_KERNEL.
+  std::string output_of_kernel(const std::string& kernel, bool heap_scratch) {
+    using Where = DriverBuffer::Where;
+    Driver driver;
+    driver.name = "net";
+    driver.heap_scratch = heap_scratch;
+    driver.inputs = {{"x", "x", {2}}};
+    driver.outputs = {{"y", "y", {2}}};
+    driver.buffers = {{Where::input, 0, 0, {{0, 2, 1}}, "x"},
+                      {Where::output, 0, 0, {{0, 2, 1}}, "y"}};
+    driver.calls = {{kernel, "k_" + kernel, "", {0, 1}}};
+    must(write_file(folder_.path() / "net.h", driver_header(driver)));
+    must(write_file(folder_.path() / "net.c", driver_source(driver)));
+    must(write_file(folder_.path() / "net.weights", ""));
+    KernelCache cache = test_cache();
+    const fs::path runtime = must(cache.runtime_object("x86-64-linux-sse41"));
+    const std::string app = k_apps + kernel + "_kernel";
+    return built_and_run({"net.c", app + ".c", app + "_app.c", runtime.string()});
+  }
+
   TemporaryDirectory folder_;
 };
 
@@ -93,23 +113,11 @@ TEST_P(GeneratedDriver, RunsTwoContextsInTwoThreads) {
 }
 
 TEST_P(GeneratedDriver, ServesTwoThreadsOfAKernelAtOnce) {
-  using Where = DriverBuffer::Where;
-  Driver driver;
-  driver.name = "net";
-  driver.heap_scratch = true;
-  driver.inputs = {{"x", "x", {2}}};
-  driver.outputs = {{"y", "y", {2}}};
-  driver.buffers = {{Where::input, 0, 0, {{0, 2, 1}}, "x"},
-                    {Where::output, 0, 0, {{0, 2, 1}}, "y"}};
-  driver.calls = {{"busy", "k_busy", "", {0, 1}}};
-  must(write_file(folder_.path() / "net.h", driver_header(driver)));
-  must(write_file(folder_.path() / "net.c", driver_source(driver)));
-  must(write_file(folder_.path() / "net.weights", ""));
-  KernelCache cache = test_cache();
-  const fs::path runtime = must(cache.runtime_object("x86-64-linux-sse41"));
-  EXPECT_EQ(built_and_run({"net.c", k_apps + "busy_kernel.c", k_apps + "busy_kernel_app.c",
-                           runtime.string()}),
-            "0 0\n");
+  EXPECT_EQ(output_of_kernel("busy", true), "0 0\n");
+}
+
+TEST_P(GeneratedDriver, RunsEachIterationOfALoopOnce) {
+  EXPECT_EQ(output_of_kernel("loops", false), "0 0\n");
 }
 
 INSTANTIATE_TEST_SUITE_P(Sanitizers, GeneratedDriver,
