@@ -78,6 +78,15 @@ std::set<std::string> streamed_constants(const KernelSpec& spec) {
   return names;
 }
 
+// A conv's residual that is so large that a part of it has left the second level cache.
+std::set<std::string> late_inputs(const KernelSpec& spec) {
+  constexpr int64_t k_least_bytes = 512 << 10;
+  const auto* conv = std::get_if<Conv>(&spec.op);
+  if (!conv || !conv->epilogue.residual) return {};
+  if (4 * storage_elements(spec.inputs[1]) < k_least_bytes) return {};
+  return {"residual"};
+}
+
 }  // namespace
 
 Halide::Pipeline LoweredKernel::pipeline() const {
@@ -109,7 +118,7 @@ Status compile_to_object(const KernelSpec& spec, const std::string& object_path,
     if (!heap.found.empty())
       return failure("kernel {} would allocate {} on the heap", to_text(spec.op), heap.found);
     if (prefetch_constants && target.arch == Halide::Target::X86) {
-      const auto prefetching = with_prefetches(module, streamed_constants(spec));
+      const auto prefetching = with_prefetches(module, streamed_constants(spec), late_inputs(spec));
       if (prefetching) return compile_with_l2_prefetches(*prefetching, object_path);
     }
     module.compile({{Halide::OutputFileType::object, object_path}});

@@ -19,6 +19,8 @@ constexpr int k_distance_bytes = 8 << 10;
 constexpr int k_most_tile_bytes = 512 << 10;
 // A loop body that loads more vectors than this is no stream.
 constexpr size_t k_most_prefetches = 16;
+// Nor are more vectors than this asked for at once: they would wait for one another.
+constexpr size_t k_most_late_loads = 64;
 
 class FindsLoops : public IRVisitor {
  public:
@@ -95,7 +97,8 @@ struct Stream {
 
 class InsertsPrefetches : public IRMutator {
  public:
-  explicit InsertsPrefetches(const std::set<std::string>& buffers) : buffers_(buffers) {}
+  InsertsPrefetches(const std::set<std::string>& buffers, const std::set<std::string>& late)
+      : buffers_(buffers), late_(late) {}
   bool inserted = false;
 
   Stmt body_of(const LoweredFunc& function) {
@@ -116,6 +119,21 @@ class InsertsPrefetches : public IRMutator {
     return result;
   }
 
+  // Sums are produced, then consumed beside what is loaded late: that is asked for before the sums.
+  Stmt visit(const Block* op) override {
+    Stmt result = IRMutator::visit(op);
+    const auto* sums = op->first.as<ProducerConsumer>();
+    if (!sums || !sums->is_producer || has_loop(op->rest)) return result;
+    FindsVectorLoads finder(late_);
+    op->rest.accept(&finder);
+    if (finder.loads.size() > k_most_late_loads) return result;
+    for (const VectorLoad& load : finder.loads) {
+      inserted = true;
+      result = Block::make(prefetch(load), result);
+    }
+    return result;
+  }
+
   Stmt visit(const For* op) override {
     loops_.push_back(op);
     Stmt result = has_loop(op->body) ? IRMutator::visit(op) : with_prefetches(op);
@@ -129,14 +147,15 @@ class InsertsPrefetches : public IRMutator {
     if (finder.loads.empty() || finder.loads.size() > k_most_prefetches) return op;
     inserted = true;
     Stmt body = op->body;
-    for (const VectorLoad& line : wanted(finder.loads)) {
-      const Expr base = Variable::make(Halide::Handle(), line.buffer);
-      const Expr prefetch = Call::make(Halide::Float(8 * line.element_bytes), Call::prefetch,
-                                       {base, simplify(line.first), 1, 1}, Call::Intrinsic);
-      body = Block::make(Evaluate::make(prefetch), body);
-    }
+    for (const VectorLoad& line : wanted(finder.loads)) body = Block::make(prefetch(line), body);
     return For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy,
                      op->device_api, body);
+  }
+
+  static Stmt prefetch(const VectorLoad& line) {
+    const Expr base = Variable::make(Halide::Handle(), line.buffer);
+    return Evaluate::make(Call::make(Halide::Float(8 * line.element_bytes), Call::prefetch,
+                                     {base, simplify(line.first), 1, 1}, Call::Intrinsic));
   }
 
   // What to ask for, by first elements, in an iteration that loads these vectors.
@@ -208,7 +227,7 @@ class InsertsPrefetches : public IRMutator {
 
   static constexpr int k_line_bytes = 64;
 
-  const std::set<std::string>& buffers_;
+  const std::set<std::string>&buffers_, &late_;
   Lets lets_;
   std::vector<const For*> loops_;
   std::string task_;  // the iteration that the function is for, if it is a parallel loop's body
@@ -217,8 +236,9 @@ class InsertsPrefetches : public IRMutator {
 }  // namespace
 
 std::optional<Halide::Module> with_prefetches(const Halide::Module& module,
-                                              const std::set<std::string>& buffers) {
-  InsertsPrefetches inserts(buffers);
+                                              const std::set<std::string>& constants,
+                                              const std::set<std::string>& late) {
+  InsertsPrefetches inserts(constants, late);
   Halide::Module result(module.name(), module.target());
   for (LoweredFunc function : module.functions()) {
     function.body = inserts.body_of(function);
