@@ -60,7 +60,8 @@ class GeneratedDriver : public testing::TestWithParam<const char*> {
     return result.output;
   }
 
-  // What apps/KERNEL_kernel_app.c prints with a network of two floats that is one kernel, k_KERNEL.
+  // What apps/KERNEL_kernel_app.c finds wrong, in two threads, with a network of two floats that is
+  // one kernel, k_KERNEL.
   std::string output_of_kernel(const std::string& kernel, bool heap_scratch) {
     using Where = DriverBuffer::Where;
     Driver driver;
@@ -77,7 +78,8 @@ class GeneratedDriver : public testing::TestWithParam<const char*> {
     KernelCache cache = test_cache();
     const fs::path runtime = must(cache.runtime_object("x86-64-linux-sse41"));
     const std::string app = k_apps + kernel + "_kernel";
-    return built_and_run({"net.c", app + ".c", app + "_app.c", runtime.string()});
+    return built_and_run(
+        {"net.c", app + ".c", app + "_app.c", k_apps + "in_two_threads.c", runtime.string()});
   }
 
   TemporaryDirectory folder_;

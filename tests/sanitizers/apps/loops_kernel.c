@@ -28,7 +28,8 @@ static int count(void* context, int iteration, uint8_t* closure) {
   const int i = iteration - k_min;
   ++loop->counts[i];
   // A loop within a loop runs on its caller alone.
-  if (halide_do_par_for(context, count_inner, 1, k_inner, (uint8_t*)&loop->inner[i]) != 0) return -2;
+  if (halide_do_par_for(context, count_inner, 1, k_inner, (uint8_t*)&loop->inner[i]) != 0)
+    return -2;
   return iteration == loop->failing ? -1 : 0;
 }
 
