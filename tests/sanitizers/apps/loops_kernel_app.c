@@ -1,5 +1,5 @@
-// Runs `net` (see loops_kernel.c) on a context with threads of its own. Counts the runs in which a loop went
-// wrong.
+// Runs `net` (see loops_kernel.c) on a context with threads of its own. Counts the runs in which a
+// loop went wrong.
 
 #include "net.h"
 
