@@ -21,10 +21,8 @@ bool applies(const KernelSpec& spec, std::string* reason) {
   return false;
 }
 
-const ScheduleRules k_rules{"g", false};
-
 Result<ConvSchedule> schedule_of(const KernelSpec& spec) {
-  return conv_schedule(conv_view(spec).nest, spec.schedule, k_rules);
+  return conv_schedule(conv_view(spec).nest, spec.schedule, {"g", false});
 }
 
 std::vector<CostedSchedule> costed(const KernelSpec& spec) {
@@ -50,7 +48,7 @@ Status check_schedule(const KernelSpec& spec) {
 
 bool writes_once(const KernelSpec& spec) {
   const Result<ConvSchedule> schedule = schedule_of(spec);
-  return schedule.ok() && !tiles_overlap(*schedule, k_rules);
+  return schedule.ok() && !tiles_overlap(*schedule);
 }
 
 Result<LoweredKernel> lower_depthwise(const KernelSpec& spec) {

@@ -14,11 +14,9 @@ namespace emulsion {
 // The row's functions for a view of the spec: View is conv_view or flattened_view.
 template <ConvView (*View)(const KernelSpec&)>
 struct TiledConv {
-  inline static const ScheduleRules k_rules{"co", true};
-
   static Result<ConvSchedule> schedule_of(const KernelSpec& spec) {
     const ConvView view = View(spec);
-    TRY(ConvSchedule schedule, conv_schedule(view.nest, spec.schedule, k_rules));
+    TRY(ConvSchedule schedule, conv_schedule(view.nest, spec.schedule, {"co", true}));
     // Beyond the last channel there is no group whose input could be read.
     if (const int64_t tile = schedule.tile("co"); view.packed > 1 && view.nest.co % tile != 0)
       return error("a tile of {} channels does not divide the {} that share a vector", tile,
@@ -51,7 +49,7 @@ struct TiledConv {
 
   static bool writes_once(const KernelSpec& spec) {
     const Result<ConvSchedule> schedule = schedule_of(spec);
-    return schedule.ok() && !tiles_overlap(*schedule, k_rules);
+    return schedule.ok() && !tiles_overlap(*schedule);
   }
 
   static Result<LoweredKernel> lower(const KernelSpec& spec) {

@@ -41,7 +41,7 @@ std::vector<Loop> parts(const std::vector<Loop>& loops, const std::string& itera
   return result;
 }
 
-bool tiles_overlap(const ConvSchedule& schedule, const ScheduleRules& rules) {
+bool tiles_overlap(const ConvSchedule& schedule) {
   const Nest& nest = schedule.nest;
   const auto ragged = [&](const char* iterator, int64_t extent) {
     const std::vector<Loop> loops = parts(nest.loops, iterator);
@@ -49,13 +49,14 @@ bool tiles_overlap(const ConvSchedule& schedule, const ScheduleRules& rules) {
                        [&](const Loop& loop) { return loop.extent * loop.stride > extent; });
   };
   return ragged("n", nest.n) || ragged("y", nest.y) || ragged("x", nest.x) ||
-         (!rules.channels_padded && (ragged("g", nest.groups) || ragged("co", nest.co)));
+         (!schedule.channels_padded && (ragged("g", nest.groups) || ragged("co", nest.co)));
 }
 
 Result<ConvSchedule> conv_schedule(const Nest& nest, const ScheduleRules& rules) {
   const auto first = std::find_if(nest.loops.begin(), nest.loops.end(),
                                   [](const Loop& loop) { return loop.reduction(); });
-  ConvSchedule schedule{nest, {nest.loops.begin(), first}, {first, nest.loops.end()}};
+  ConvSchedule schedule{
+      nest, {nest.loops.begin(), first}, {first, nest.loops.end()}, rules.channels_padded};
   for (const Loop& loop : nest.loops)
     if (loop.kind == Loop::Kind::gpu_block || loop.kind == Loop::Kind::gpu_thread)
       return error("loop {} is mapped to a GPU; convs are compiled for CPUs only", loop.name);

@@ -17,9 +17,10 @@ namespace emulsion {
 inline constexpr int64_t k_most_unrolled = 512;
 
 struct ConvSchedule {
-  Nest nest;                // transformed
-  std::vector<Loop> outer;  // outside every reduction, outermost first
-  std::vector<Loop> inner;  // the first reduction and all within it, outermost first
+  Nest nest;                    // transformed
+  std::vector<Loop> outer;      // outside every reduction, outermost first
+  std::vector<Loop> inner;      // the first reduction and all within it, outermost first
+  bool channels_padded = true;  // as in the rules that it was checked by
 
   // Iterations of an iterator within one tile (its inner loops' extents multiplied).
   int64_t tile(const std::string& iterator) const;
@@ -40,7 +41,7 @@ Result<ConvSchedule> conv_schedule(const Nest& transformed, const ScheduleRules&
 
 // Whether elements of the output are computed twice: where tiles do not divide its iterations
 // evenly, the last one is shifted inwards, over the one before it. Padded channels are not.
-bool tiles_overlap(const ConvSchedule& schedule, const ScheduleRules& rules);
+bool tiles_overlap(const ConvSchedule& schedule);
 
 // The loops of one iterator, innermost part first.
 std::vector<Loop> parts(const std::vector<Loop>& loops, const std::string& iterator);

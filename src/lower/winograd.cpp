@@ -31,13 +31,24 @@ std::vector<double> polynomial(const std::vector<double>& points, int skip) {
   return coefficients;
 }
 
-// F(outputs, taps) of stride 1.
+Matrix zeros(int rows, int columns) {
+  return Matrix(rows, std::vector<double>(columns, 0));
+}
+
+// F(outputs, taps) of stride 1. One tap needs no transform: each output is a product.
 WinogradTransforms toom_cook(int outputs, int taps) {
   WinogradTransforms t{outputs, taps};
+  if (taps == 1) {
+    t.weight.assign(outputs, {1});
+    t.input = zeros(outputs, outputs);
+    for (int i = 0; i < outputs; ++i) t.input[i][i] = 1;
+    t.output = t.input;
+    return t;
+  }
   const int products = t.products(), finite = products - 1;
   const std::vector<double> points = finite_points(finite);
   EMULSION_CHECK(static_cast<int>(points.size()) == finite);
-  t.output.assign(outputs, std::vector<double>(products, 0));
+  t.output = zeros(outputs, products);
   for (int j = 0; j < finite; ++j) {
     double scale = 1;
     for (int k = 0; k < finite; ++k)
@@ -57,10 +68,6 @@ WinogradTransforms toom_cook(int outputs, int taps) {
   return t;
 }
 
-Matrix zeros(int rows, int columns) {
-  return Matrix(rows, std::vector<double>(columns, 0));
-}
-
 }  // namespace
 
 WinogradTransforms winograd_transforms(int outputs, int taps, int stride) {
@@ -70,18 +77,9 @@ WinogradTransforms winograd_transforms(int outputs, int taps, int stride) {
   t.input = zeros(t.products(), t.products());
   t.weight = zeros(t.products(), taps);
   t.output = zeros(outputs, t.products());
-  int first = 0;  // product of the phase
+  int first = 0;  // of the products that are still to be filled in
   for (int phase = 0; phase < stride; ++phase) {
     const int phase_taps = static_cast<int>(divide_up(taps - phase, stride));
-    if (phase_taps == 1) {
-      for (int i = 0; i < outputs; ++i) {
-        t.input[first + i][i * stride + phase] = 1;
-        t.weight[first + i][phase] = 1;
-        t.output[i][first + i] = 1;
-      }
-      first += outputs;
-      continue;
-    }
     const WinogradTransforms one = toom_cook(outputs, phase_taps);
     for (int p = 0; p < one.products(); ++p, ++first) {
       for (int k = 0; k < one.products(); ++k) t.input[first][k * stride + phase] = one.input[p][k];

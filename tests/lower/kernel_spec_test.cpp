@@ -63,6 +63,7 @@ TEST(KernelSpec, RefusesTextOfAnotherBuildAndDamagedText) {
 TEST(Completed, ChoosesTheAlgorithmThatIsExpectedToBeFastest) {
   EXPECT_EQ(spec_of({.input = {1, 64, 32, 32}, .co = 64}).algorithm, "winograd4");
   EXPECT_EQ(spec_of({.input = {1, 3, 32, 32}, .co = 64}).algorithm, "direct");
+  EXPECT_EQ(spec_of({.stride = {2, 2}}).algorithm, "direct");
   EXPECT_EQ(spec_of({.input = {1, 128, 56, 56}, .co = 128, .stride = {2, 2}}).algorithm,
             "winograd2");
   EXPECT_EQ(spec_of({.input = {1, 512, 14, 14}, .co = 512, .stride = {2, 2}}).algorithm, "direct");

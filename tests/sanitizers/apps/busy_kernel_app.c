@@ -4,7 +4,6 @@
 
 #include "net.h"
 
-void* run(void* wrong);
 void* run(void* wrong) {
   net_context* const context = net_create(0);
   for (int i = 0; i < 20; ++i) {

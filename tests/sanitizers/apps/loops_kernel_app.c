@@ -1,9 +1,7 @@
 // Runs `net` (see loops_kernel.c) on a context with threads of its own. Counts the runs in which a
 // loop went wrong.
-
 #include "net.h"
 
-void* run(void* wrong);
 void* run(void* wrong) {
   net_options options = {0};
   options.threads = 4;
