@@ -148,7 +148,8 @@ Result<CompiledNetwork> compile_network(const Network& network, const Plan& plan
     return error("threads must be 1 to 256, not {}", options.threads);
   TRY(const std::string target, resolve_target(options.target));
   TRY_OK(check_target(target, options));
-  TRY(const PreparedNetwork prepared, prepare(network, plan, target, options.threads));
+  TRY(PreparedNetwork prepared, prepare(network, plan, target, options.threads));
+  prefetch_next_weights(prepared);
   TRY_OK(make_directory(options.directory));
   TRY(const StagingFolder staging, StagingFolder::make(options.directory));
 
@@ -163,6 +164,7 @@ Result<CompiledNetwork> compile_network(const Network& network, const Plan& plan
       fmt::format("emulsion {}, Halide {}, {}", EMULSION_VERSION, EMULSION_HALIDE_VERSION, target);
   driver.target = target;
   driver.threads = options.threads;
+  driver.huge_pages = prepared.streaming.huge_pages;
   driver.weights_beside = options.weights_beside || !library_holds(driver.weights_bytes);
   TRY(driver.heap_scratch, refers_to(objects, "halide_malloc"));
   TRY(CompiledNetwork result, describe(prepared, driver, kernels));

@@ -49,6 +49,7 @@ struct Driver {
   std::vector<DriverCall> calls;
   int64_t workspace_bytes = 0, weights_bytes = 0;
   bool weights_beside = false;  // in NAME.weights, which a context reads, and not in the library
+  bool huge_pages = true;       // a copy of large weights lies in them
   bool heap_scratch = false;    // some kernel asks the runtime for memory
 };
 

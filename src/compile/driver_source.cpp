@@ -169,7 +169,8 @@ std::string driver_source(const Driver& driver) {
   const MetadataText metadata = metadata_text(driver);
   const std::string buffers = "struct halide_buffer_t *";
   constexpr int64_t k_huge_page = 2 << 20;
-  const bool copies = !driver.weights_beside && driver.weights_bytes >= k_huge_page;
+  const bool copies =
+      driver.huge_pages && !driver.weights_beside && driver.weights_bytes >= k_huge_page;
   const std::string inside =
       copies ? fmt::format("options.weights_in_place ? {}_weights : take_weights(context)",
                            driver.name)

@@ -65,6 +65,7 @@ Result<RewrittenNetwork> apply_plan(const Network& network, const Plan& plan) {
   }
   TRY(result.origins, origins(result.simplified, changes));
   result.dense_f16 = plan.dense_f16;
+  result.streaming = plan.streaming;
   return result;
 }
 
@@ -72,6 +73,7 @@ Result<PreparedNetwork> prepare(const RewrittenNetwork& network, const Chains& c
                                 const std::string& target, int threads) {
   PreparedNetwork result;
   result.simplified = network.simplified;
+  result.streaming = network.streaming;
   const ChainedNetwork chained = fuse_chains(network.rewritten, chains);
   result.laid_out = lay_out(chained.network);
   const Network& laid_out = result.laid_out.network;
@@ -120,6 +122,17 @@ KernelSpec with_op(KernelSpec spec, const Op& op) {
   return spec;
 }
 
+void prefetch_next_weights(PreparedNetwork& prepared) {
+  // Smaller ones are there soon enough.
+  constexpr int64_t k_least_bytes = 512 << 10;
+  if (prepared.streaming.prefetch_next_kb == 0) return;
+  for (size_t i = 0; i + 1 < prepared.calls.size(); ++i) {
+    const std::vector<PackedConstant> next = constant_shapes(prepared.calls[i + 1].spec);
+    if (!next.empty() && storage_bytes(next[0]) >= k_least_bytes)
+      prepared.calls[i].spec.prefetch_next_kb = prepared.streaming.prefetch_next_kb;
+  }
+}
+
 Plan explicit_plan(const PreparedNetwork& prepared, const std::string& target, int threads) {
   Plan plan{structure_hash(prepared.simplified), target, threads, {}};
   const std::vector<int> convs = conv_layers(prepared.simplified);
@@ -142,6 +155,7 @@ Plan explicit_plan(const PreparedNetwork& prepared, const std::string& target, i
     }
   }
   for (auto& [conv, choice] : layers) plan.layers.push_back(std::move(choice));
+  plan.streaming = prepared.streaming;
   return plan;
 }
 

@@ -31,6 +31,7 @@ struct PreparedNetwork {
   Network simplified;       // not rewritten: what plans belong to
   LaidOutNetwork laid_out;  // rewritten
   std::vector<KernelCall> calls;
+  WeightStreaming streaming;  // as the plan has it
 };
 
 // A network with a plan's rewrites, and what the plan says about it.
@@ -40,7 +41,9 @@ struct RewrittenNetwork {
   // By position in conv_layers(rewritten).
   std::vector<ConvOrigin> origins;
   std::map<int, KernelChoice> choices;
-  std::vector<int> dense_f16;  // as in the plan
+  // As in the plan.
+  std::vector<int> dense_f16;
+  WeightStreaming streaming;
 };
 
 // `network` is as imported. An error when the plan is not for it.
@@ -56,6 +59,10 @@ Result<PreparedNetwork> prepare(const Network& network, const Plan& plan, const 
 std::vector<KernelSpec> specs_of(const PreparedNetwork& prepared);  // one a call
 // The spec for another call of the same kernel: its weights are its own.
 KernelSpec with_op(KernelSpec spec, const Op& op);
+
+// Lets the calls before those with large weights prefetch what `streaming` says of these. Their
+// kernels are for this network then, no longer those that a search compares.
+void prefetch_next_weights(PreparedNetwork& prepared);
 
 // The plan that says all of it: rewrites, algorithms and schedules of every conv, defaults spelled
 // out.

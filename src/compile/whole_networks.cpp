@@ -11,6 +11,7 @@ namespace {
 // A network by its calls' kernels.
 struct Candidate {
   std::vector<KernelSpec> specs;
+  WeightStreaming streaming;
   PlannedNetwork network;
   double difference = 0;
 };
@@ -25,9 +26,11 @@ class WholeNetworks {
         options_(options),
         timer_(network, cache, options.compile, options.records) {}
 
-  Candidate candidate(std::vector<KernelSpec> specs) {
+  Candidate candidate(std::vector<KernelSpec> specs, const WeightStreaming& streaming) {
     for (size_t i = 0; i < specs.size(); ++i) prepared_.calls[i].spec = specs[i];
+    prepared_.streaming = streaming;
     return {std::move(specs),
+            streaming,
             {explicit_plan(prepared_, options_.compile.target, options_.compile.threads), {}},
             0};
   }
@@ -61,11 +64,11 @@ class WholeNetworks {
 
 class Stage {
  public:
-  Stage(WholeNetworks& networks, std::vector<KernelSpec> specs)
-      : networks_(networks), best_(networks.candidate(std::move(specs))) {}
+  Stage(WholeNetworks& networks, std::vector<KernelSpec> specs, const WeightStreaming& streaming)
+      : networks_(networks), best_(networks.candidate(std::move(specs), streaming)) {}
 
   Status against_default(const std::vector<KernelSpec>& defaults) {
-    Candidate by_default = networks_.candidate(defaults);
+    Candidate by_default = networks_.candidate(defaults, best_.streaming);
     if (by_default.network.plan == best_.network.plan) return ok();
     TRY(const bool allowed, networks_.allowed(best_));
     TRY(const NetworkRecord record, networks_.time(by_default, best_));
@@ -80,7 +83,32 @@ class Stage {
   Status try_variant(const Variant& variant) {
     std::vector<KernelSpec> specs = best_.specs;
     for (const size_t call : variant.calls) specs[call] = with_op(variant.spec, specs[call].op);
-    Candidate changed = networks_.candidate(std::move(specs));
+    return try_network(networks_.candidate(std::move(specs), best_.streaming));
+  }
+
+  Status try_without_huge_pages() {
+    WeightStreaming streaming = best_.streaming;
+    streaming.huge_pages = false;
+    return try_network(networks_.candidate(best_.specs, streaming));
+  }
+
+  Status try_prefetching(int next_kb) {
+    WeightStreaming streaming = best_.streaming;
+    streaming.prefetch_next_kb = next_kb;
+    return try_network(networks_.candidate(best_.specs, streaming));
+  }
+
+  double best_ms() const { return best_ms_; }
+  const std::vector<KernelSpec>& best() const { return best_.specs; }
+  const WeightStreaming& streaming() const { return best_.streaming; }
+  WholeNetworkResult result() const {
+    WholeNetworkResult result = result_;
+    result.difference = best_.difference;
+    return result;
+  }
+
+ private:
+  Status try_network(Candidate changed) {
     if (changed.network.plan == best_.network.plan) return ok();
     TRY(const bool allowed, networks_.allowed(changed));
     if (!allowed) return ok();
@@ -94,15 +122,6 @@ class Stage {
     return ok();
   }
 
-  double best_ms() const { return best_ms_; }
-  const std::vector<KernelSpec>& best() const { return best_.specs; }
-  WholeNetworkResult result() const {
-    WholeNetworkResult result = result_;
-    result.difference = best_.difference;
-    return result;
-  }
-
- private:
   WholeNetworks& networks_;
   Candidate best_;
   double best_ms_ = 0;
@@ -117,14 +136,21 @@ Result<WholeNetworkResult> improve_as_whole(const Network& network, PreparedNetw
                                             KernelCache& cache,
                                             const WholeNetworkOptions& options) {
   WholeNetworks networks(network, prepared, defaults, cache, options);
-  Stage stage(networks, specs_of(prepared));
-  Progress bar("whole networks", static_cast<int64_t>(variants.size()));
+  Stage stage(networks, specs_of(prepared), prepared.streaming);
+  // Prefetches last: kernels have to be compiled for them.
+  std::vector<std::function<Status()>> tries = {[&] { return stage.try_without_huge_pages(); }};
+  for (const Variant& variant : variants)
+    tries.emplace_back([&] { return stage.try_variant(variant); });
+  for (const int next_kb : {64, 256})
+    tries.emplace_back([&stage, next_kb] { return stage.try_prefetching(next_kb); });
+  Progress bar("whole networks", static_cast<int64_t>(tries.size()));
   Status status = stage.against_default(defaults);
-  for (size_t i = 0; i < variants.size() && status.ok() && !options.over(); ++i) {
+  for (size_t i = 0; i < tries.size() && status.ok() && !options.over(); ++i) {
     bar.update(static_cast<int64_t>(i), fmt::format("best {:.2f} ms", stage.best_ms()));
-    status = stage.try_variant(variants[i]);
+    status = tries[i]();
   }
   if (!status.ok() && status.error().code != ExitCode::interrupted) return status.error();
+  prepared.streaming = stage.streaming();
   for (size_t i = 0; i < prepared.calls.size(); ++i) prepared.calls[i].spec = stage.best()[i];
   return stage.result();
 }

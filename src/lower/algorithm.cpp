@@ -124,6 +124,18 @@ std::vector<PackedConstant> pack_constants(const KernelSpec& spec, const Op& op)
   return packed;
 }
 
+std::vector<PackedConstant> constant_shapes(const KernelSpec& spec) {
+  const Result<KernelSpec> bare = parse_kernel_spec(to_text(spec));
+  EMULSION_CHECK(bare.ok());
+  return pack_constants(*bare, bare->op);
+}
+
+int64_t storage_bytes(const PackedConstant& constant) {
+  auto bytes = static_cast<int64_t>(bytes_of(constant.type));
+  for (const int extent : constant.extents) bytes *= extent;
+  return bytes;
+}
+
 std::string stored_bytes(const PackedConstant& constant) {
   const size_t count = constant.data.size();
   if (constant.type == ElementType::f32)

@@ -10,13 +10,16 @@
 
 namespace emulsion {
 
-// A constant as a kernel reads it: extents innermost first, dense, 64-byte aligned in the weights
-// file.
+// A constant as a kernel reads it: extents innermost first, dense. In the weights file constants
+// lie one after the other, in the order of calls, each aligned.
 struct PackedConstant {
   std::vector<int> extents;
   std::vector<float> data;
   ElementType type = ElementType::f32;  // as it is stored; data are not rounded to it
 };
+inline constexpr int64_t k_constant_alignment = 64;  // bytes
+// What it takes in memory, without alignment.
+int64_t storage_bytes(const PackedConstant& constant);
 // What a kernel finds in memory: the data in the constant's type.
 std::string stored_bytes(const PackedConstant& constant);
 
@@ -73,5 +76,7 @@ bool may_overwrite_residual(const KernelSpec& spec);
 
 // pack of the spec's algorithm; the weights are of the spec's type.
 std::vector<PackedConstant> pack_constants(const KernelSpec& spec, const Op& op);
+// The same of the spec's own op, without data: packing these takes a while.
+std::vector<PackedConstant> constant_shapes(const KernelSpec& spec);
 
 }  // namespace emulsion

@@ -1,9 +1,11 @@
 #include "lower/kernel_spec.h"
 
+#include <charconv>
 #include <sstream>
 
 #include "base/hash.h"
 #include "lower/codegen_version.h"
+#include "plan/plan.h"
 
 namespace emulsion {
 
@@ -25,6 +27,7 @@ std::string to_text(const KernelSpec& spec) {
   text += fmt::format("algorithm {}\n", spec.algorithm);
   text += fmt::format("schedule {}\n", spec.schedule);
   if (spec.weights != ElementType::f32) text += fmt::format("weights {}\n", to_text(spec.weights));
+  if (spec.prefetch_next_kb > 0) text += fmt::format("prefetch_next {}\n", spec.prefetch_next_kb);
   text += fmt::format("target {}\n", spec.target);
   return text;
 }
@@ -59,6 +62,13 @@ Result<KernelSpec> parse_kernel_spec(const std::string& text) {
       const auto type = parse_element_type(value);
       if (!type) return error("kernel spec: weights are f32 or f16, not '{}'", value);
       spec.weights = *type;
+    } else if (key == "prefetch_next") {
+      const char* const end = value.data() + value.size();
+      const auto [read, failed] = std::from_chars(value.data(), end, spec.prefetch_next_kb);
+      if (failed != std::errc() || read != end || spec.prefetch_next_kb < 1 ||
+          spec.prefetch_next_kb > k_most_prefetch_next_kb)
+        return error("kernel spec: prefetch_next is 1 to {} KB, not '{}'", k_most_prefetch_next_kb,
+                     value);
     } else if (key == "target") {
       spec.target = value;
     } else {

@@ -26,6 +26,7 @@ struct KernelSpec {
   std::string target;     // a Halide target, features included
   int threads = 1;        // that a default schedule is made for; no part of the text
   ElementType weights = ElementType::f32;  // as they are stored; sums are f32 always
+  int prefetch_next_kb = 0;  // of the next layer's weights, which lie behind the kernel's constants
 };
 
 // The canonical text: the spec, Halide's version and our own build's code-generation version.

@@ -1,5 +1,6 @@
 #include "lower/lower.h"
 
+#include "base/divide.h"
 #include "lower/algorithm_row.h"
 #include "lower/prefetch.h"
 #include "lower/shuffle.h"
@@ -65,26 +66,27 @@ Halide::Module with_stack_scratch(const Halide::Module& module) {
   return result;
 }
 
-// Packed constants so large that a network's inference cannot expect them in a cache.
-std::set<std::string> streamed_constants(const KernelSpec& spec) {
-  constexpr size_t k_least_bytes = 128 << 10;
-  std::set<std::string> names;
-  const std::vector<PackedConstant> packed = pack_constants(spec, spec.op);
-  for (size_t i = 0; i < packed.size(); ++i) {
-    size_t bytes = bytes_of(packed[i].type);
-    for (const int extent : packed[i].extents) bytes *= static_cast<size_t>(extent);
-    if (bytes >= k_least_bytes) names.insert(fmt::format("constant{}", i));
+// Large constants, a large residual, and what lies behind the constants if the spec says so.
+Prefetched prefetched(const KernelSpec& spec) {
+  // A network's inference cannot expect such constants in a cache, and a part of such a residual
+  // has left the second level cache.
+  constexpr int64_t k_least_constant_bytes = 128 << 10, k_least_residual_bytes = 512 << 10;
+  Prefetched result;
+  result.next_bytes = spec.prefetch_next_kb << 10;
+  const std::vector<PackedConstant> packed = constant_shapes(spec);
+  int64_t end = 0;
+  for (size_t i = packed.size(); i-- > 0;) {
+    const std::string name = fmt::format("constant{}", i);
+    const int64_t bytes = storage_bytes(packed[i]);
+    if (bytes >= k_least_constant_bytes) result.streams.insert(name);
+    end += round_up(bytes, k_constant_alignment);
+    result.ends[name] = end;
   }
-  return names;
-}
-
-// A conv's residual that is so large that a part of it has left the second level cache.
-std::set<std::string> late_inputs(const KernelSpec& spec) {
-  constexpr int64_t k_least_bytes = 512 << 10;
   const auto* conv = std::get_if<Conv>(&spec.op);
-  if (!conv || !conv->epilogue.residual) return {};
-  if (4 * storage_elements(spec.inputs[1]) < k_least_bytes) return {};
-  return {"residual"};
+  if (conv && conv->epilogue.residual &&
+      4 * storage_elements(spec.inputs[1]) >= k_least_residual_bytes)
+    result.late.insert("residual");
+  return result;
 }
 
 }  // namespace
@@ -118,7 +120,7 @@ Status compile_to_object(const KernelSpec& spec, const std::string& object_path,
     if (!heap.found.empty())
       return failure("kernel {} would allocate {} on the heap", to_text(spec.op), heap.found);
     if (prefetch_constants && target.arch == Halide::Target::X86) {
-      const auto prefetching = with_prefetches(module, streamed_constants(spec), late_inputs(spec));
+      const auto prefetching = with_prefetches(module, prefetched(spec));
       if (prefetching) return compile_with_l2_prefetches(*prefetching, object_path);
     }
     module.compile({{Halide::OutputFileType::object, object_path}});

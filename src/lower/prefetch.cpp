@@ -21,6 +21,7 @@ constexpr int k_most_tile_bytes = 512 << 10;
 constexpr size_t k_most_prefetches = 16;
 // Nor are more vectors than this asked for at once: they would wait for one another.
 constexpr size_t k_most_late_loads = 64;
+constexpr int64_t k_most_next_lines = 64;
 
 class FindsLoops : public IRVisitor {
  public:
@@ -45,6 +46,49 @@ struct VectorLoad {
   int lanes = 1;
 
   int bytes() const { return element_bytes * lanes; }
+};
+
+// Whether a statement computes sums from some constants in a Func of its own, before any loop: then
+// it is one tile.
+class FindsSums : public IRVisitor {
+ public:
+  explicit FindsSums(const std::map<std::string, int64_t>& constants) : constants_(constants) {}
+  std::string constant;  // that they are computed from
+
+ private:
+  using IRVisitor::visit;
+  void visit(const For* op) override {
+    if (in_func_) IRVisitor::visit(op);
+  }
+  void visit(const ProducerConsumer* op) override {
+    const bool outside = !in_func_ && op->is_producer;
+    if (outside) in_func_ = true;
+    IRVisitor::visit(op);
+    if (outside) in_func_ = false;
+  }
+  void visit(const Load* op) override {
+    if (in_func_ && constant.empty() && constants_.contains(op->name)) constant = op->name;
+    IRVisitor::visit(op);
+  }
+
+  const std::map<std::string, int64_t>& constants_;
+  bool in_func_ = false;
+};
+
+// How many iterations the parallel loops have that run functions of a module, by function.
+class FindsParallelLoops : public IRVisitor {
+ public:
+  std::map<std::string, int> extents;
+
+ private:
+  using IRVisitor::visit;
+  void visit(const Call* op) override {
+    IRVisitor::visit(op);
+    if (op->name != "halide_do_par_for" || op->args.size() != 4) return;
+    const auto* function = op->args[0].as<Variable>();  // with "::" in front
+    const auto extent = as_const_int(op->args[2]);
+    if (function && extent) extents[function->name] = static_cast<int>(*extent);
+  }
 };
 
 // All vectors that a statement loads from some buffers.
@@ -97,8 +141,8 @@ struct Stream {
 
 class InsertsPrefetches : public IRMutator {
  public:
-  InsertsPrefetches(const std::set<std::string>& buffers, const std::set<std::string>& late)
-      : buffers_(buffers), late_(late) {}
+  InsertsPrefetches(const Prefetched& prefetched, std::map<std::string, int> parallel)
+      : prefetched_(prefetched), parallel_(std::move(parallel)) {}
   bool inserted = false;
 
   Stmt body_of(const LoweredFunc& function) {
@@ -106,7 +150,9 @@ class InsertsPrefetches : public IRMutator {
     // A parallel loop's body is a function of its iteration.
     for (const LoweredArgument& argument : function.args)
       if (argument.is_scalar() && argument.type == Halide::Int(32)) task_ = argument.name;
-    return mutate(function.body);
+    const auto parallel = parallel_.find("::" + function.name);
+    tasks_ = parallel == parallel_.end() ? 1 : parallel->second;
+    return with_next(function.body, mutate(function.body));
   }
 
  private:
@@ -124,7 +170,7 @@ class InsertsPrefetches : public IRMutator {
     Stmt result = IRMutator::visit(op);
     const auto* sums = op->first.as<ProducerConsumer>();
     if (!sums || !sums->is_producer || has_loop(op->rest)) return result;
-    FindsVectorLoads finder(late_);
+    FindsVectorLoads finder(prefetched_.late);
     op->rest.accept(&finder);
     if (finder.loads.size() > k_most_late_loads) return result;
     for (const VectorLoad& load : finder.loads) {
@@ -136,25 +182,69 @@ class InsertsPrefetches : public IRMutator {
 
   Stmt visit(const For* op) override {
     loops_.push_back(op);
-    Stmt result = has_loop(op->body) ? IRMutator::visit(op) : with_prefetches(op);
+    Stmt result = has_loop(op->body) ? with_body(op, with_next(op->body, mutate(op->body)))
+                                     : with_prefetches(op);
     loops_.pop_back();
     return result;
   }
 
+  static Stmt with_body(const For* op, const Stmt& body) {
+    return For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy,
+                     op->device_api, body);
+  }
+
+  // A tile's statement, and before it the prefetches of its share of what lies behind the
+  // constants. Only the first loop over tiles has them.
+  Stmt with_next(const Stmt& original, const Stmt& mutated) {
+    if (prefetched_.next_bytes == 0 || inserted_next_) return mutated;
+    FindsSums sums(prefetched_.ends);
+    original.accept(&sums);
+    if (sums.constant.empty()) return mutated;
+    Expr position = 0;  // of the tile
+    int64_t tiles = 1;
+    for (auto loop = loops_.rbegin(); loop != loops_.rend(); ++loop) {
+      const auto extent = as_const_int(bound((*loop)->extent, Direction::Upper));
+      if (!extent || *extent < 1) return mutated;
+      position +=
+          (Variable::make(Halide::Int(32), (*loop)->name) - (*loop)->min) * static_cast<int>(tiles);
+      tiles *= *extent;
+    }
+    if (!task_.empty())
+      position += Variable::make(Halide::Int(32), task_) * static_cast<int>(tiles);
+    tiles *= tasks_;
+    const int64_t lines = prefetched_.next_bytes / k_line_bytes;
+    if (tiles * lines > std::numeric_limits<int>::max()) return mutated;
+    inserted = inserted_next_ = true;
+    const int64_t a_tile = std::min(divide_up(lines, tiles), k_most_next_lines);
+    const Expr first = tiles > lines ? position * static_cast<int>(lines) / static_cast<int>(tiles)
+                                     : position * static_cast<int>(a_tile);
+    const auto end = static_cast<int>(prefetched_.ends.at(sums.constant));
+    std::vector<Stmt> prefetches;
+    for (int i = 0; i < a_tile; ++i)
+      prefetches.push_back(prefetch({sums.constant, end + (first + i) * k_line_bytes, 1}));
+    return within_lets(Block::make(prefetches), mutated);
+  }
+
+  // One statement before another, but after the other's lets: they may say where constants are.
+  static Stmt within_lets(const Stmt& first, const Stmt& statement) {
+    if (const auto* let = statement.as<LetStmt>())
+      return LetStmt::make(let->name, let->value, within_lets(first, let->body));
+    return Block::make(first, statement);
+  }
+
   Stmt with_prefetches(const For* op) {
-    FindsVectorLoads finder(buffers_);
+    FindsVectorLoads finder(prefetched_.streams);
     op->body.accept(&finder);
     if (finder.loads.empty() || finder.loads.size() > k_most_prefetches) return op;
     inserted = true;
     Stmt body = op->body;
     for (const VectorLoad& line : wanted(finder.loads)) body = Block::make(prefetch(line), body);
-    return For::make(op->name, op->min, op->extent, op->for_type, op->partition_policy,
-                     op->device_api, body);
+    return with_body(op, body);
   }
 
   static Stmt prefetch(const VectorLoad& line) {
     const Expr base = Variable::make(Halide::Handle(), line.buffer);
-    return Evaluate::make(Call::make(Halide::Float(8 * line.element_bytes), Call::prefetch,
+    return Evaluate::make(Call::make(Halide::UInt(8 * line.element_bytes), Call::prefetch,
                                      {base, simplify(line.first), 1, 1}, Call::Intrinsic));
   }
 
@@ -227,18 +317,22 @@ class InsertsPrefetches : public IRMutator {
 
   static constexpr int k_line_bytes = 64;
 
-  const std::set<std::string>&buffers_, &late_;
+  const Prefetched& prefetched_;
+  const std::map<std::string, int> parallel_;  // iterations, by the function of one
   Lets lets_;
   std::vector<const For*> loops_;
   std::string task_;  // the iteration that the function is for, if it is a parallel loop's body
+  int tasks_ = 1;     // of that loop
+  bool inserted_next_ = false;
 };
 
 }  // namespace
 
 std::optional<Halide::Module> with_prefetches(const Halide::Module& module,
-                                              const std::set<std::string>& constants,
-                                              const std::set<std::string>& late) {
-  InsertsPrefetches inserts(constants, late);
+                                              const Prefetched& prefetched) {
+  FindsParallelLoops parallel;
+  for (const LoweredFunc& function : module.functions()) function.body.accept(&parallel);
+  InsertsPrefetches inserts(prefetched, parallel.extents);
   Halide::Module result(module.name(), module.target());
   for (LoweredFunc function : module.functions()) {
     function.body = inserts.body_of(function);

@@ -59,6 +59,12 @@ class ObjectReader {
     return value->get<int>();
   }
 
+  Result<bool> boolean(const char* key) const {
+    TRY(const Json* value, find(key));
+    if (!value->is_boolean()) return wrong(key, "true or false", *value);
+    return value->get<bool>();
+  }
+
   Result<const Json*> array(const char* key) const {
     TRY(const Json* value, find(key));
     if (!value->is_array()) return wrong(key, "an array", *value);
@@ -165,7 +171,8 @@ Result<Plan> parse(const std::string& text, const std::string& file_name) {
     return error("{}: not JSON: {}", file_name, json_error.what());
   }
   const ObjectReader reader(json, file_name);
-  TRY_OK(reader.keys({"format", "network", "target", "threads", "layers", "dense_f16"}));
+  TRY_OK(reader.keys({"format", "network", "target", "threads", "layers", "dense_f16", "huge_pages",
+                      "prefetch_next_kb"}));
   TRY(const std::string format, reader.text("format"));
   if (format != k_format) {
     return error("{} is \"{}\"; this program reads \"{}\"", reader.at("format"), format, k_format);
@@ -199,6 +206,13 @@ Result<Plan> parse(const std::string& text, const std::string& file_name) {
       }
       plan.dense_f16.push_back(position.get<int>());
     }
+  }
+  if (reader.has("huge_pages")) {
+    TRY(plan.streaming.huge_pages, reader.boolean("huge_pages"));
+  }
+  if (reader.has("prefetch_next_kb")) {
+    TRY(plan.streaming.prefetch_next_kb,
+        reader.integer("prefetch_next_kb", 0, k_most_prefetch_next_kb));
   }
   return plan;
 }
@@ -299,6 +313,9 @@ std::string to_json(const Plan& plan) {
   text += plan.layers.empty() ? "]" : "\n  ]";
   if (!plan.dense_f16.empty())
     text += fmt::format(",\n  \"dense_f16\": [{}]", fmt::join(plan.dense_f16, ", "));
+  if (!plan.streaming.huge_pages) text += ",\n  \"huge_pages\": false";
+  if (plan.streaming.prefetch_next_kb > 0)
+    text += fmt::format(",\n  \"prefetch_next_kb\": {}", plan.streaming.prefetch_next_kb);
   text += "\n}\n";
   return text;
 }
@@ -327,7 +344,9 @@ Plan rewritten_plan(const Plan& plan, const Network& simplified_original,
                     const Network& simplified_rewritten) {
   const std::vector<int> before = conv_layers(simplified_original);
   const std::vector<int> after = conv_layers(simplified_rewritten);
-  Plan result{structure_hash(simplified_rewritten), plan.target, plan.threads, {}, plan.dense_f16};
+  Plan result = plan;
+  result.network = structure_hash(simplified_rewritten);
+  result.layers.clear();
   const auto left = convs_after(simplified_original, rewrites(plan));
   EMULSION_CHECK(left.ok());  // check() has passed
   auto choice = plan.layers.begin();

@@ -33,6 +33,15 @@ struct LayerChoice {
   bool operator==(const LayerChoice&) const = default;
 };
 
+// How a network's weights come from memory.
+struct WeightStreaming {
+  bool huge_pages = true;  // large ones are copied into such pages, where the system has them
+  // Of a layer's large weights, what the layer before asks for while it computes.
+  int prefetch_next_kb = 0;
+  bool operator==(const WeightStreaming&) const = default;
+};
+inline constexpr int k_most_prefetch_next_kb = 4096;
+
 struct Plan {
   std::string
       network;  // structure_hash of the simplified, unrewritten network; "" for the empty plan
@@ -42,6 +51,7 @@ struct Plan {
   // Positions among the network's Dense layers of those whose weights are stored in half precision;
   // ascending.
   std::vector<int> dense_f16 = {};
+  WeightStreaming streaming = {};
 
   bool operator==(const Plan&) const = default;
 };

@@ -53,6 +53,15 @@ TEST(Assemble, GivesEveryTensorAnIdentifierOfItsOwn) {
   EXPECT_EQ(assembly.driver.outputs[1].name, "x:1");
 }
 
+TEST(Driver, CopiesLargeWeightsIntoHugePagesUnlessThePlanForbids) {
+  Driver driver;
+  driver.name = "net";
+  driver.weights_bytes = 4 << 20;
+  EXPECT_THAT(driver_source(driver), HasSubstr("take_weights(context)"));
+  driver.huge_pages = false;
+  EXPECT_THAT(driver_source(driver), testing::Not(HasSubstr("take_weights")));
+}
+
 TEST(Driver, ServesScratchFromTheContextOnlyWhenAKernelAsks) {
   Driver driver;
   driver.name = "net";

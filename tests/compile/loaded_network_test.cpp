@@ -97,6 +97,36 @@ TEST(LoadedNetwork, AppliesThePlansRewritesAndChoices) {
   EXPECT_GT(relative_error(must(loaded.run(inputs))[0], must(evaluate(network, inputs))[0]), 1e-3);
 }
 
+TEST(LoadedNetwork, PrefetchesLargeWeightsWhileTheLayerBeforeRuns) {
+  RandomNetworkMaker random(1);
+  Network network;
+  ValueId value = network.add_value("x", {1, 8, 8, 8});
+  network.inputs = {value};
+  // Of the last two convs only one has 512 KB of weights.
+  for (const auto& [ci, co] : {std::pair{8, 128}, {128, 128}, {128, 16}}) {
+    Conv conv;
+    conv.pad = {1, 1, 1, 1};
+    conv.weight = random.random_constant({co, ci, 3, 3}, -0.1, 0.1);
+    value = network.add_layer(fmt::format("conv{}", co), conv, {value});
+  }
+  network.outputs = {value};
+  Plan plan;
+  plan.streaming = {.huge_pages = false, .prefetch_next_kb = 64};
+  KernelCache cache = test_cache();
+  std::vector<std::vector<std::string>> kernels;
+  for (const Plan& p : {Plan{}, plan}) {
+    LoadedNetwork loaded = must(LoadedNetwork::load(network, p, cache, {}));
+    expect_right_results(loaded, network, 1);
+    std::vector<std::string>& names = kernels.emplace_back();
+    for (const KernelUse& use : loaded.compiled().kernels)
+      if (use.op == "conv") names.push_back(use.kernel);
+  }
+  ASSERT_EQ(kernels[1].size(), 3u);
+  EXPECT_NE(kernels[1][0], kernels[0][0]);
+  EXPECT_EQ(kernels[1][1], kernels[0][1]);
+  EXPECT_EQ(kernels[1][2], kernels[0][2]);
+}
+
 TEST(LoadedNetwork, RefusesAPlanForAnotherNetwork) {
   Plan plan;
   plan.network = "0123";

@@ -2,6 +2,8 @@
 // ones are not, and nothing allocates.
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/file.h"
 #include "base/process.h"
 #include "lower/algorithm.h"
@@ -11,7 +13,8 @@
 namespace emulsion {
 namespace {
 
-std::string disassembly(int64_t channels, const std::string& target) {
+std::string disassembly(int64_t channels, const std::string& target, int next_kb = 0,
+                        const std::string& schedule = "") {
   const Shape image{1, channels, 4, 4};
   Conv conv;
   conv.pad = {1, 1, 1, 1};
@@ -21,6 +24,9 @@ std::string disassembly(int64_t channels, const std::string& target) {
   spec.inputs = {channels_last(image, conv.pad)};
   spec.output = channels_last(image);
   spec.target = resolve_target(target).value();
+  spec.prefetch_next_kb = next_kb;
+  if (!schedule.empty()) spec.algorithm = "direct";
+  spec.schedule = schedule;
   const TemporaryDirectory directory;
   const std::string object = (directory.path() / "kernel.o").string();
   const Result<KernelSpec> complete = completed(spec);
@@ -48,6 +54,95 @@ TEST(Prefetch, LargeWeightsAreAskedForInTheSecondLevelCache) {
 
 TEST(Prefetch, SmallWeightsAreLeftToTheHardware) {
   EXPECT_EQ(count(disassembly(16, "host"), "prefetch"), 0u);
+}
+
+// The values of an expression over all iterations of the loops around it.
+void add_values(const Halide::Expr& e, const std::vector<std::pair<std::string, int>>& loops,
+                size_t loop, std::set<int64_t>& values) {
+  using namespace Halide::Internal;  // NOLINT: expressions are its
+  if (loop == loops.size()) {
+    const auto value = as_const_int(simplify(e));
+    ASSERT_TRUE(value) << "not constant";
+    values.insert(*value);
+    return;
+  }
+  for (int i = 0; i < loops[loop].second; ++i)
+    add_values(substitute(loops[loop].first, i, e), loops, loop + 1, values);
+}
+
+// The bytes, from a constant's first, that a module's prefetches ask for. Parallel loops' functions
+// are run for so many tasks.
+class FindsPrefetches : public Halide::Internal::IRVisitor {
+ public:
+  explicit FindsPrefetches(int tasks) : tasks_(tasks) {}
+  std::set<int64_t> bytes;
+
+  void run(const Halide::Internal::LoweredFunc& function) {
+    loops_.clear();
+    for (const auto& argument : function.args)
+      if (argument.is_scalar() && argument.type == Halide::Int(32))
+        loops_.emplace_back(argument.name, tasks_);
+    function.body.accept(this);
+  }
+
+ private:
+  using IRVisitor::visit;
+  void visit(const Halide::Internal::For* op) override {
+    const auto extent = Halide::Internal::as_const_int(op->extent);
+    loops_.emplace_back(op->name, extent ? static_cast<int>(*extent) : 0);
+    IRVisitor::visit(op);
+    loops_.pop_back();
+  }
+  void visit(const Halide::Internal::Call* op) override {
+    IRVisitor::visit(op);
+    if (op->is_intrinsic(Halide::Internal::Call::prefetch))
+      add_values(op->args[1], loops_, 0, bytes);
+  }
+
+  int tasks_;
+  std::vector<std::pair<std::string, int>> loops_;
+};
+
+TEST(Prefetch, AsksForAllThatIsWantedBehindTheConstants) {
+  constexpr int k_constant_bytes = 4 * 16 * 16 * 9;
+  for (const auto& [schedule, tasks] : {std::pair{"tile x 4; tile co 16; vectorize coi 16", 1},
+                                        {"tile x 8; tile co 16; vectorize coi 16; parallel y", 16},
+                                        {"", 1}}) {
+    SCOPED_TRACE(schedule);
+    Conv conv;
+    conv.weight = abstract_constant({16, 16, 3, 3});
+    KernelSpec spec;
+    spec.op = conv;
+    spec.inputs = {channels_last({1, 16, 18, 18})};
+    spec.output = channels_last({1, 16, 16, 16});
+    spec.target = resolve_target("host").value();
+    spec.algorithm = "direct";
+    spec.schedule = schedule;
+    const LoweredKernel kernel = lower(completed(spec).value()).value();
+    const Halide::Module module =
+        kernel.pipeline().compile_to_module(kernel.arguments, "kernel", kernel.target);
+    // There are 64 tiles or fewer: a part of a line each, a line, several.
+    for (const int kb : {2, 4, 8}) {
+      Prefetched prefetched;
+      prefetched.next_bytes = kb << 10;
+      prefetched.ends = {{"constant0", k_constant_bytes}};
+      const auto prefetching = with_prefetches(module, prefetched);
+      ASSERT_TRUE(prefetching);
+      FindsPrefetches finder(tasks);
+      for (const auto& function : prefetching->functions()) finder.run(function);
+      std::set<int64_t> lines;
+      for (int i = 0; i < prefetched.next_bytes / 64; ++i) lines.insert(k_constant_bytes + 64 * i);
+      EXPECT_EQ(finder.bytes, lines) << kb;
+    }
+  }
+}
+
+TEST(Prefetch, SmallKernelsAskForWhatTheNextLayerNeeds) {
+  for (const char* schedule : {"", "tile co 8; vectorize coi 8; parallel y"}) {
+    const std::string code = disassembly(16, "host", 4, schedule);
+    EXPECT_GE(count(code, "prefetcht1"), 1u) << schedule;
+    EXPECT_EQ(count(code, "prefetchnta"), 0u) << schedule;
+  }
 }
 
 // A kernel that would allocate is refused.

@@ -21,8 +21,8 @@ KernelSpec spec_of(const ConvCase& c) {
 }
 
 TEST(KernelSpec, TextRoundTrips) {
-  const KernelSpec spec =
-      spec_of({.residual = true, .activation = Activation{Activation::Kind::relu}});
+  KernelSpec spec = spec_of({.residual = true, .activation = Activation{Activation::Kind::relu}});
+  spec.prefetch_next_kb = 64;
   const auto read = parse_kernel_spec(to_text(spec));
   ASSERT_TRUE(read.ok()) << read.error().message;
   EXPECT_EQ(to_text(*read), to_text(spec));
@@ -41,13 +41,14 @@ TEST(KernelSpec, KeyIgnoresValuesAndParents) {
 
 TEST(KernelSpec, KeyHoldsAllElse) {
   const KernelSpec spec = spec_of({});
-  std::vector<KernelSpec> others(6, spec);
+  std::vector<KernelSpec> others(7, spec);
   others[0].algorithm = "other";
   others[1].schedule += "; unroll ci";
   others[2].target = "x86-64-linux";
   others[3].inputs[0].strides[0] += 64;
   others[4].output.rim = {1, 1, 1, 1};
   std::get<Conv>(others[5].op).epilogue.activation = Activation{Activation::Kind::relu};
+  others[6].prefetch_next_kb = 1;
   for (const KernelSpec& other : others) EXPECT_NE(kernel_name(other), kernel_name(spec));
 }
 
@@ -57,6 +58,8 @@ TEST(KernelSpec, RefusesTextOfAnotherBuildAndDamagedText) {
   EXPECT_FALSE(
       parse_kernel_spec("kernel halide=1 lower=0\n" + text.substr(text.find('\n') + 1)).ok());
   EXPECT_FALSE(parse_kernel_spec(text + "colour blue\n").ok());
+  for (const char* kb : {"", "0", "-1", "4097", "99999999999", "64x", "x"})
+    EXPECT_FALSE(parse_kernel_spec(text + "prefetch_next " + kb + "\n").ok()) << kb;
   EXPECT_FALSE(parse_kernel_spec(text.substr(0, text.find("op "))).ok());
 }
 

@@ -65,6 +65,14 @@ TEST(Plan, WeightsInHalfPrecisionRoundTrip) {
   ASSERT_FALSE(fits.ok());
 }
 
+TEST(Plan, HowWeightsComeFromMemoryRoundTrips) {
+  Plan plan;
+  plan.streaming = {.huge_pages = false, .prefetch_next_kb = 64};
+  EXPECT_EQ(*parse_plan(to_json(plan), "p.json"), plan);
+  const Network network = tiny_networks()[0];
+  EXPECT_EQ(rewritten_plan(plan, network, network).streaming, plan.streaming);
+}
+
 TEST(Plan, TheEmptyPlanRoundTripsAndFitsEveryNetwork) {
   const Result<Plan> read = parse_plan(to_json(Plan{}), "p.json");
   ASSERT_TRUE(read.ok());
@@ -98,13 +106,18 @@ TEST(Plan, ReadingRefusesWithOneLineThatNamesFileAndKey) {
       {R"({"format": "emulsion-plan-1", "network": "", "layers": {}})",
        "key \"layers\" must be an array, found a value of type object"},
       {R"({"format": "emulsion-plan-1", "network": "", "layers": [], "thread": 1})",
-       "unknown key \"thread\"; the keys are dense_f16, format, layers, network, target, threads"},
+       "unknown key \"thread\"; the keys are dense_f16, format, huge_pages, layers, network, "
+       "prefetch_next_kb, target, threads"},
       {R"({"format": "emulsion-plan-1", "network": "", "threads": 0, "layers": []})",
        "key \"threads\" must be an integer from 1 to 256, found the number 0"},
       {R"({"format": "emulsion-plan-1", "network": "", "threads": 100000, "layers": []})",
        "key \"threads\" must be an integer from 1 to 256, found the number 100000"},
       {R"({"format": "emulsion-plan-1", "network": "", "layers": [], "dense_f16": [1, 0]})",
        "key \"dense_f16\" must hold ascending integers of at least 0, found 0"},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": [], "huge_pages": 1})",
+       "key \"huge_pages\" must be true or false, found the number 1"},
+      {R"({"format": "emulsion-plan-1", "network": "", "layers": [], "prefetch_next_kb": 5000})",
+       "key \"prefetch_next_kb\" must be an integer from 0 to 4096, found the number 5000"},
       {R"({"format": "emulsion-plan-1", "network": "", "layers": [{"conv": 0,
           "kernels": [{"algorithm": "direct", "weights": "bf16"}]}]})",
        "key \"weights\" must be f32 or f16, found \"bf16\""},
