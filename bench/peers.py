@@ -209,18 +209,18 @@ def write_report(results, scaling, options):
     (options.out / f"{options.stem}.svg").write_text(chart(results, engines))
 
 
-def earlier_results(options):
-    """What an earlier run on this machine, with as many rounds and seconds, wrote to the report."""
+def earlier_report(options):
+    """What an earlier run on this machine, with as many rounds and seconds, wrote."""
     file = options.out / f"{options.stem}.json"
     if not options.resume or not file.exists():
-        return []
+        return {"results": [], "two_core_speedup": None}
     report = json.loads(file.read_text())
     now = {"format": FORMAT, "cpu": cpu_name(), "features": cpu_features(), "budget": options.budget,
            "rounds": options.rounds, "seconds": options.seconds}
     for key, value in now.items():
         if report.get(key) != value:
             sys.exit(f"--resume: {file} has {key} {report.get(key)}, not {value}; leave --resume out to begin anew")
-    return report["results"]
+    return report
 
 
 def main():
@@ -248,11 +248,12 @@ def main():
     options.folder.mkdir(parents=True, exist_ok=True)
     networks = options.networks or (our_networks() + torchvision_networks() if options.all else NETWORKS)
     cores = sorted(os.sched_getaffinity(0))
-    scaling = None
+    earlier = earlier_report(options)
+    results, scaling = earlier["results"], earlier["two_core_speedup"]
     if max(options.threads) > 1:
         scaling = two_core_speedup(cores, ROOT / "bench" / "fma_rate.c", options.folder) if len(cores) > 1 else 1.0
         print(f"two cores do {scaling:.2f} times the multiply-adds of one", file=sys.stderr)
-    results, failed = earlier_results(options), []
+    failed = []
     measured = {(r["network"], r["threads"]) for r in results}
     for network in networks:
         for threads in options.threads:

@@ -153,18 +153,13 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
 double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine) {
   // Measured: what taking the weights in parts costs, and parts that overflow the first level
   // cache.
-  const bool taps = nest.ky * nest.kx > 1;
   const double parts = tile.taps_within ? 1.02 : 1.1;
   // Streams are slower beside inputs that stay in registers.
   const double far_bytes = tile.taps_within ? 0.7 * k_far_bytes : k_far_bytes;
   const double passes = pixel_passes(nest, tile);
-  // The last tile of channels may have fewer vectors, which 1x1 convs gain from; measured: these
-  // cost a quarter more than the others'.
-  const int64_t vectors = divide_up(nest.co, tile.lanes);
-  const double channel_tiles =
-      taps ? static_cast<double>(divide_up(vectors, tile.vectors))
-           : (static_cast<double>(vectors) + 0.25 * static_cast<double>(vectors % tile.vectors)) /
-                 tile.vectors;
+  // The last tile of channels is whole, though the layer may need fewer of its vectors.
+  const auto channel_tiles =
+      static_cast<double>(divide_up(divide_up(nest.co, tile.lanes), tile.vectors));
   const int64_t tile_bytes = int64_t{machine.weight_bytes} * tile.vectors * tile.lanes;
   const int64_t part_taps = tile.taps_within ? nest.kx : 1;
   double again = tile.taps_within ? shared_step_cycles(nest, tile, machine)
