@@ -31,9 +31,8 @@ Result<KernelSpec> by_default(KernelSpec spec) {
 }  // namespace
 
 int64_t stored_weights(const KernelSpec& spec) {
-  int64_t count = 1;
-  for (const int extent : constant_shapes(spec).at(0).extents) count *= extent;
-  return count;
+  const PackedConstant weights = constant_shapes(spec).at(0);
+  return storage_bytes(weights) / static_cast<int64_t>(bytes_of(weights.type));
 }
 
 bool streams_weights(const KernelSpec& spec) {
