@@ -102,7 +102,7 @@ double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine
       stream /= 2;
   }
   if (nest.groups * weight_bytes(nest, machine) > machine.l2_bytes / 2)
-    first = streamed_step(again, stream, passes > 1);
+    first = streamed_step(again, stream / k_far_bytes, passes > 1);
   // Each tile starts and ends with its sums in memory.
   const double sums = tile.vectors * tile.y * tile.x;
   return steps * (first + (passes - 1) * again) * kept_part(nest, tile) + passes * 2 * sums;
@@ -178,8 +178,7 @@ double conversion_cycles(int vectors, const Machine& machine) {
   return machine.weight_bytes < 4 ? 0.5 * vectors : 0;
 }
 
-double streamed_step(double cycles, double bytes, bool again) {
-  const double streaming = bytes / k_far_bytes;
+double streamed_step(double cycles, double streaming, bool again) {
   return again ? cycles + streaming
                : std::max(cycles, streaming) + 0.3 * std::min(cycles, streaming);
 }

@@ -60,7 +60,7 @@ struct WinogradCycles {
 // Expected cycles on a core with two FMAs and two loads a cycle, but for a common factor (see
 // conv_costs.h for the matrix product's part).
 WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, int64_t outputs,
-                               const Machine& machine) {
+                               const Machine& machine, double far_bytes = k_far_bytes) {
   // Cycles of a transform, a vector of channels at a place; more where scratch takes a part of the
   // second level cache, and more again where streamed weights drive it from there.
   constexpr double k_input = 1.4, k_output = 0.5, k_scratch = 6, k_driven_out = 12;
@@ -86,15 +86,16 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, int64
   const double again = tile_weights > static_cast<double>(machine.l1_bytes)
                            ? std::max(step, bytes / k_near_bytes)
                            : step;
-  double far = streamed_step(step, bytes, false);
+  const double streaming = bytes / far_bytes;
+  double far = streamed_step(step, streaming, false);
   // Measured: less of a stream overlaps where each place's weights serve a single register tile.
-  if (passes == 1 && blocks == 1) far += 0.3 * std::min(step, bytes / k_far_bytes);
+  if (passes == 1 && blocks == 1) far += 0.3 * std::min(step, streaming);
   const double near = std::max(step, bytes / k_near_bytes);
   const bool resident = weight_bytes < 0.85 * static_cast<double>(machine.l2_bytes);
   // Measured: a stream that is spread over several register tiles overlaps with them while their
   // inputs leave it room in the first level cache.
   const int64_t slab_bytes = 4 * tile.tiles * nest.ci;
-  const double streaming = bytes / k_far_bytes, multiplying = passes * step;
+  const double multiplying = passes * step;
   const bool slab_stays = slab_bytes <= machine.l1_bytes;
   const bool spread = passes > 1 && 8 * slab_bytes <= 7 * machine.l1_bytes;
   const double one =
@@ -131,17 +132,24 @@ double expected_cycles(Nest nest, const WinogradTile& tile, int64_t outputs, con
     const WinogradCycles cycles = expected_cycles(nest, tile, outputs, machine);
     return cycles.input + cycles.others;
   }
+  // Measured: each thread reads all inputs, and those that others wrote come from their caches at
+  // a byte a cycle.
+  double others_inputs = 0;
   int64_t transforms = 1, starts = 1;
+  double far_bytes = k_far_bytes;
   if (tile.threads == WinogradThreads::tiles) {
+    far_bytes *= k_together;
     nest.x = divide_up(divide_up(nest.x, tile.tiles), threads) * tile.tiles;
   } else {
     starts = divide_up(nest.x, tile.tiles);
+    others_inputs = (1 - 1.0 / threads) * 4 *
+                    static_cast<double>(nest.n * nest.groups * nest.ci * nest.x * outputs);
     transforms = divide_up(divide_up(nest.co, tile.channels), threads);
     nest.co = transforms * tile.channels;
   }
-  const WinogradCycles cycles = expected_cycles(nest, tile, outputs, machine);
-  return k_start * static_cast<double>(starts) + static_cast<double>(transforms) * cycles.input +
-         cycles.others;
+  const WinogradCycles cycles = expected_cycles(nest, tile, outputs, machine, far_bytes);
+  return others_inputs + k_start * static_cast<double>(starts) +
+         static_cast<double>(transforms) * cycles.input + cycles.others;
 }
 
 }  // namespace

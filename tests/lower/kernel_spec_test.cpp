@@ -77,6 +77,17 @@ TEST(Completed, ChoosesTheAlgorithmThatIsExpectedToBeFastest) {
   EXPECT_EQ(spec_of({.input = {1, 24, 8, 8}, .co = 24, .groups = 3}).algorithm, "direct");
 }
 
+TEST(Completed, ThreadsShareTilesWhereTheyCannotShareChannelsEvenly) {
+  const auto schedule = [](int64_t co) {
+    KernelSpec spec = ConvCase{.input = {1, 192, 8, 8}, .co = co}.spec();
+    spec.target = "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41";
+    spec.threads = 2;
+    return completed(spec)->schedule;
+  };
+  EXPECT_THAT(schedule(48), HasSubstr("parallel x"));
+  EXPECT_THAT(schedule(384), HasSubstr("parallel co"));
+}
+
 struct Refused {
   const char* algorithm;
   ConvCase conv;
