@@ -53,6 +53,11 @@ struct Driver {
   bool heap_scratch = false;    // some kernel asks the runtime for memory
 };
 
+// Weights of this size and more are worth huge pages.
+inline constexpr int64_t k_huge_page_bytes = 2 << 20;
+// Whether contexts may read the library's weights from a copy in huge pages.
+bool copies_weights(const Driver& driver);
+
 std::string driver_header(const Driver& driver);
 // Includes NAME.h, and NAME.weights by .incbin where these are inside: compile it in their folder.
 std::string driver_source(const Driver& driver);

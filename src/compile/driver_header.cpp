@@ -49,8 +49,7 @@ typedef struct @N@_options {
   void (*error)(void *user, const char *message);  // called beside setting the last error
   void (*timing)(void *user, int layer, const char *name, double seconds);  // called after each layer
   void *user;           // given to both
-  int weights_in_place; // not 0: the library's weights are read where they are; 0: large ones from a copy in huge
-                        // pages, one for all contexts, where the system has them
+  int weights_in_place; // not 0: the library's weights are read where they are; 0: @IN_HUGE_PAGES@
   const char *weights_file;  // a file like @N@.weights, which each context reads for itself; 0: @WITHOUT_FILE@
 } @N@_options;
 
@@ -116,19 +115,24 @@ std::string arguments(const Driver& driver, const char* input, const char* outpu
 }  // namespace
 
 std::string driver_header(const Driver& driver) {
-  return fill(k_header,
-              {{"N", driver.name},
-               {"VERSION", one_line(driver.version)},
-               {"THREADS", std::to_string(driver.threads)},
-               {"WITHOUT_FILE", driver.weights_beside ? fmt::format("\"{}.weights\"", driver.name)
-                                                      : "the library's weights"},
-               {"CONSTANTS", constants_text(driver)},
-               {"EXAMPLE_DECLARATIONS",
-                arguments(driver, "@ID@[@N@_@ID@_elements]", "@ID@[@N@_@ID@_elements]")},
-               {"EXAMPLE_ARGUMENTS", arguments(driver, "@ID@", "@ID@")},
-               {"PARAMETERS", arguments(driver, "const float *@ID@", "float *@ID@")},
-               {"BUFFERS", arguments(driver, "struct halide_buffer_t *@ID@",
-                                     "struct halide_buffer_t *@ID@")}});
+  return fill(
+      k_header,
+      {{"N", driver.name},
+       {"VERSION", one_line(driver.version)},
+       {"THREADS", std::to_string(driver.threads)},
+       {"IN_HUGE_PAGES", copies_weights(driver)
+                             ? "from a copy in huge pages, one for all\n"
+                               "                        // contexts, where the system has them"
+                             : "too"},
+       {"WITHOUT_FILE", driver.weights_beside ? fmt::format("\"{}.weights\"", driver.name)
+                                              : "the library's weights"},
+       {"CONSTANTS", constants_text(driver)},
+       {"EXAMPLE_DECLARATIONS",
+        arguments(driver, "@ID@[@N@_@ID@_elements]", "@ID@[@N@_@ID@_elements]")},
+       {"EXAMPLE_ARGUMENTS", arguments(driver, "@ID@", "@ID@")},
+       {"PARAMETERS", arguments(driver, "const float *@ID@", "float *@ID@")},
+       {"BUFFERS",
+        arguments(driver, "struct halide_buffer_t *@ID@", "struct halide_buffer_t *@ID@")}});
 }
 
 }  // namespace emulsion

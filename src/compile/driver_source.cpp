@@ -165,12 +165,14 @@ std::string joined(const std::string& a, const std::string& b) {
 
 }  // namespace
 
+bool copies_weights(const Driver& driver) {
+  return driver.huge_pages && !driver.weights_beside && driver.weights_bytes >= k_huge_page_bytes;
+}
+
 std::string driver_source(const Driver& driver) {
   const MetadataText metadata = metadata_text(driver);
   const std::string buffers = "struct halide_buffer_t *";
-  constexpr int64_t k_huge_page = 2 << 20;
-  const bool copies =
-      driver.huge_pages && !driver.weights_beside && driver.weights_bytes >= k_huge_page;
+  const bool copies = copies_weights(driver);
   const std::string inside =
       copies ? fmt::format("options.weights_in_place ? {}_weights : take_weights(context)",
                            driver.name)

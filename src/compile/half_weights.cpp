@@ -32,7 +32,7 @@ Result<KernelSpec> by_default(KernelSpec spec) {
 
 int64_t stored_weights(const KernelSpec& spec) {
   const PackedConstant weights = constant_shapes(spec).at(0);
-  return storage_bytes(weights) / static_cast<int64_t>(bytes_of(weights.type));
+  return byte_count(weights) / static_cast<int64_t>(bytes_of(weights.type));
 }
 
 bool streams_weights(const KernelSpec& spec) {

@@ -127,9 +127,10 @@ void prefetch_next_weights(PreparedNetwork& prepared) {
   constexpr int64_t k_least_bytes = 512 << 10;
   if (prepared.streaming.prefetch_next_kb == 0) return;
   for (size_t i = 0; i + 1 < prepared.calls.size(); ++i) {
+    KernelSpec& spec = prepared.calls[i].spec;
     const std::vector<PackedConstant> next = constant_shapes(prepared.calls[i + 1].spec);
-    if (!next.empty() && storage_bytes(next[0]) >= k_least_bytes)
-      prepared.calls[i].spec.prefetch_next_kb = prepared.streaming.prefetch_next_kb;
+    if (!next.empty() && byte_count(next[0]) >= k_least_bytes && !constant_shapes(spec).empty())
+      spec.prefetch_next_kb = prepared.streaming.prefetch_next_kb;
   }
 }
 

@@ -1,8 +1,11 @@
 #include "compile/weights_file.h"
 
 #include <cstring>
+#include <iterator>
 
+#include "base/divide.h"
 #include "base/hash.h"
+#include "lower/algorithm.h"
 
 namespace emulsion {
 
@@ -16,7 +19,7 @@ int64_t WeightsFile::add(std::string_view content) {
       return place->second;
     }
   }
-  bytes_.resize((bytes_.size() + 63) / 64 * 64, '\0');
+  bytes_.resize(round_up(std::ssize(bytes_), k_constant_alignment), '\0');
   const auto offset = static_cast<int64_t>(bytes_.size() / sizeof(float));
   bytes_.append(content);
   places_.emplace(hash, offset);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/progress.h"
+#include "compile/driver.h"
 #include "compile/network_timer.h"
 
 namespace emulsion {
@@ -44,11 +45,34 @@ class WholeNetworks {
     return options_.check->holds(candidate.difference);
   }
 
+  Result<int64_t> weights_bytes(Candidate& candidate) {
+    TRY(LoadedNetwork* const loaded, timer_.load(candidate.network));
+    return loaded->compiled().weights_bytes;
+  }
+
+  // Whether kernels prefetch the next layer's weights alike.
+  bool prefetch_alike(const std::vector<KernelSpec>& specs, const WeightStreaming& a,
+                      const WeightStreaming& b) {
+    return prefetching(specs, a) == prefetching(specs, b);
+  }
+
   Result<NetworkRecord> time(Candidate& original, Candidate& changed) {
     return timer_.time(original.network, changed.network);
   }
 
  private:
+  // KB, by call.
+  std::vector<int> prefetching(const std::vector<KernelSpec>& specs,
+                               const WeightStreaming& streaming) {
+    PreparedNetwork prepared = prepared_;
+    prepared.streaming = streaming;
+    for (size_t i = 0; i < specs.size(); ++i) prepared.calls[i].spec = specs[i];
+    prefetch_next_weights(prepared);
+    std::vector<int> result;
+    for (const KernelCall& call : prepared.calls) result.push_back(call.spec.prefetch_next_kb);
+    return result;
+  }
+
   // Than what the network begins with: that was asked for.
   bool risks_more(const std::vector<KernelSpec>& specs) const {
     for (size_t i = 0; i < specs.size(); ++i)
@@ -86,16 +110,20 @@ class Stage {
     return try_network(networks_.candidate(std::move(specs), best_.streaming));
   }
 
-  Status try_without_huge_pages() {
+  Status try_huge_pages(bool huge_pages) {
+    TRY(const int64_t bytes, networks_.weights_bytes(best_));
+    if (bytes < k_huge_page_bytes) return ok();
     WeightStreaming streaming = best_.streaming;
-    streaming.huge_pages = false;
+    streaming.huge_pages = huge_pages;
     return try_network(networks_.candidate(best_.specs, streaming));
   }
 
   Status try_prefetching(int next_kb) {
     WeightStreaming streaming = best_.streaming;
     streaming.prefetch_next_kb = next_kb;
-    return try_network(networks_.candidate(best_.specs, streaming));
+    if (!networks_.prefetch_alike(best_.specs, best_.streaming, streaming))
+      return try_network(networks_.candidate(best_.specs, streaming));
+    return ok();
   }
 
   double best_ms() const { return best_ms_; }
@@ -138,10 +166,11 @@ Result<WholeNetworkResult> improve_as_whole(const Network& network, PreparedNetw
   WholeNetworks networks(network, prepared, defaults, cache, options);
   Stage stage(networks, specs_of(prepared), prepared.streaming);
   // Prefetches last: kernels have to be compiled for them.
-  std::vector<std::function<Status()>> tries = {[&] { return stage.try_without_huge_pages(); }};
+  std::vector<std::function<Status()>> tries = {[&] { return stage.try_huge_pages(false); },
+                                                [&] { return stage.try_huge_pages(true); }};
   for (const Variant& variant : variants)
     tries.emplace_back([&] { return stage.try_variant(variant); });
-  for (const int next_kb : {64, 256})
+  for (const int next_kb : {0, 64, 256})
     tries.emplace_back([&stage, next_kb] { return stage.try_prefetching(next_kb); });
   Progress bar("whole networks", static_cast<int64_t>(tries.size()));
   Status status = stage.against_default(defaults);

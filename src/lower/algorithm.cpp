@@ -130,7 +130,7 @@ std::vector<PackedConstant> constant_shapes(const KernelSpec& spec) {
   return pack_constants(*bare, bare->op);
 }
 
-int64_t storage_bytes(const PackedConstant& constant) {
+int64_t byte_count(const PackedConstant& constant) {
   auto bytes = static_cast<int64_t>(bytes_of(constant.type));
   for (const int extent : constant.extents) bytes *= extent;
   return bytes;

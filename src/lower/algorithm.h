@@ -11,7 +11,7 @@
 namespace emulsion {
 
 // A constant as a kernel reads it: extents innermost first, dense. In the weights file constants
-// lie one after the other, in the order of calls, each aligned.
+// lie one after the other, in the order of calls, each aligned; equal ones lie there once.
 struct PackedConstant {
   std::vector<int> extents;
   std::vector<float> data;
@@ -19,7 +19,7 @@ struct PackedConstant {
 };
 inline constexpr int64_t k_constant_alignment = 64;  // bytes
 // What it takes in memory, without alignment.
-int64_t storage_bytes(const PackedConstant& constant);
+int64_t byte_count(const PackedConstant& constant);
 // What a kernel finds in memory: the data in the constant's type.
 std::string stored_bytes(const PackedConstant& constant);
 

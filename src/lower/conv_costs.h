@@ -31,14 +31,14 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
 
 // Of memory as processors translate its addresses.
 inline constexpr int64_t k_page_bytes = 4096;
-// Bytes a cycle of weights from the second level cache, and from beyond it; so many times as many
-// come from there to each of two threads that read the same ones, which they fetch for one another.
-inline constexpr double k_near_bytes = 24, k_far_bytes = 6.5, k_together = 1.1;
+// Bytes a cycle of weights from the second level cache, and from beyond it.
+inline constexpr double k_near_bytes = 24, k_far_bytes = 6.5;
 // Cycles to start a loop that threads share.
 inline constexpr double k_start = 5000;
 // Fewer sums leave units waiting for results; loads never quite reach two a cycle.
 inline constexpr double k_least_sums = 10, k_loads = 1.8;
-// Cycles of a step that also waits for a stream of weights from there. Loads that miss the first
+// Cycles of a step beside a stream of weights from beyond the second level cache that alone takes
+// `streaming` cycles. Loads that miss the first
 // level cache share its few outstanding misses with the stream; so if the step's other loads do,
 // because its weights are read again and again, streaming overlaps with nothing.
 double streamed_step(double cycles, double streaming, bool again);

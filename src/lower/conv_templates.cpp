@@ -42,8 +42,9 @@ std::optional<ConvTile> with_taps_within(const Nest& nest, ConvTile tile, const 
   const bool in_parts = tile.order == TileOrder::channels_weights_pixels;
   int most = tile.y == 1 && nest.stride[1] > 1 ? 4 : 2;
   if (in_parts) most = few ? 2 : 1;
+  const int64_t channels = in_parts ? tile.ci_block : nest.ci;
   for (tile.unroll_ci = 1; tile.unroll_ci < most; tile.unroll_ci *= 2)
-    if (nest.ci % (2 * tile.unroll_ci) != 0 || 2 * tile.unroll_ci * sums * nest.kx > k_most_copies)
+    if (channels % (2 * tile.unroll_ci) != 0 || 2 * tile.unroll_ci * sums * nest.kx > k_most_copies)
       break;
   return tile;
 }
@@ -105,7 +106,9 @@ double busiest_cycles(double cycles, const Nest& nest, const ConvTile& tile, con
   double all = static_cast<double>(loop->extent);
   double most = static_cast<double>(divide_up(loop->extent, threads));
   const int64_t vectors = divide_up(nest.co, tile.lanes);
-  if (const int64_t last = vectors % tile.vectors; loop->name == "co" && last > 0) {
+  // (See stationary_cycles: there it is whole.)
+  const bool whole = tile.order == TileOrder::channels_weights_pixels;
+  if (const int64_t last = vectors % tile.vectors; !whole && loop->name == "co" && last > 0) {
     const double less = 1 - static_cast<double>(last) / tile.vectors;  // of the last tile
     all -= less;
     if (loop->extent % threads == 1) most -= less;

@@ -54,11 +54,15 @@ inline constexpr int64_t k_most_winograd_scratch = 1 << 20;
 std::string winograd_steps(const Nest& products, const WinogradTile& tile);
 // Channels that a vector of the input transform holds.
 int winograd_input_lanes(int64_t channels, int vector);
-// For the nest of products (y: the places of a tile, x: tiles), of images `columns` tiles wide and
-// tiles of so many outputs a channel, on so many threads.
-std::vector<CostedSchedule> winograd_schedules(const Nest& products, int64_t columns,
-                                               int64_t outputs, const Machine& machine,
-                                               int threads);
+// The images that products are of.
+struct WinogradImage {
+  int64_t columns = 1;      // of tiles
+  int64_t outputs = 1;      // of a tile and channel
+  int64_t input_bytes = 0;  // of the whole input
+};
+// For the nest of products (y: the places of a tile, x: tiles), on so many threads.
+std::vector<CostedSchedule> winograd_schedules(const Nest& products, const WinogradImage& image,
+                                               const Machine& machine, int threads);
 
 // Below this many multiply-adds a kernel is over before other threads have started.
 inline constexpr int64_t k_parallel_multiplies = 1 << 20;

@@ -12,6 +12,7 @@
 #include "lower/activation.h"
 #include "lower/algorithm_row.h"
 #include "lower/buffers.h"
+#include "lower/conv_costs.h"
 #include "lower/conv_funcs.h"
 #include "lower/conv_parameters.h"
 #include "lower/conv_templates.h"
@@ -339,9 +340,9 @@ struct Winograd {
 
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
     const Nest nest = conv_view(spec).nest;
-    return winograd_schedules(products_nest(nest, Outputs), divide_up(nest.x, Outputs),
-                              Outputs * Outputs, machine_of(spec.target, spec.weights),
-                              spec.threads);
+    const WinogradImage image{divide_up(nest.x, Outputs), Outputs * Outputs, input_bytes(nest)};
+    return winograd_schedules(products_nest(nest, Outputs), image,
+                              machine_of(spec.target, spec.weights), spec.threads);
   }
 
   static std::vector<std::string> schedules(const KernelSpec& spec) {

@@ -77,7 +77,7 @@ Prefetched prefetched(const KernelSpec& spec) {
   int64_t end = 0;
   for (size_t i = packed.size(); i-- > 0;) {
     const std::string name = fmt::format("constant{}", i);
-    const int64_t bytes = storage_bytes(packed[i]);
+    const int64_t bytes = byte_count(packed[i]);
     if (bytes >= k_least_constant_bytes) result.streams.insert(name);
     end += round_up(bytes, k_constant_alignment);
     result.ends[name] = end;

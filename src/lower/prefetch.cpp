@@ -1,5 +1,7 @@
 #include "lower/prefetch.h"
 
+#include <limits>
+
 #include "base/divide.h"
 #include "base/file.h"
 #include "base/process.h"
@@ -21,6 +23,7 @@ constexpr int k_most_tile_bytes = 512 << 10;
 constexpr size_t k_most_prefetches = 16;
 // Nor are more vectors than this asked for at once: they would wait for one another.
 constexpr size_t k_most_late_loads = 64;
+// A tile asks for no more of what lies behind the constants than this: it would wait for that.
 constexpr int64_t k_most_next_lines = 64;
 
 class FindsLoops : public IRVisitor {
@@ -151,7 +154,7 @@ class InsertsPrefetches : public IRMutator {
     for (const LoweredArgument& argument : function.args)
       if (argument.is_scalar() && argument.type == Halide::Int(32)) task_ = argument.name;
     const auto parallel = parallel_.find("::" + function.name);
-    tasks_ = parallel == parallel_.end() ? 1 : parallel->second;
+    tasks_ = parallel == parallel_.end() ? 0 : parallel->second;
     return with_next(function.body, mutate(function.body));
   }
 
@@ -209,19 +212,24 @@ class InsertsPrefetches : public IRMutator {
           (Variable::make(Halide::Int(32), (*loop)->name) - (*loop)->min) * static_cast<int>(tiles);
       tiles *= *extent;
     }
-    if (!task_.empty())
+    if (!task_.empty()) {
       position += Variable::make(Halide::Int(32), task_) * static_cast<int>(tiles);
-    tiles *= tasks_;
-    const int64_t lines = prefetched_.next_bytes / k_line_bytes;
-    if (tiles * lines > std::numeric_limits<int>::max()) return mutated;
+      tiles *= tasks_;
+    }
+    const int64_t end = prefetched_.ends.at(sums.constant);
+    const int64_t lines =
+        std::min<int64_t>(prefetched_.next_bytes / k_line_bytes, k_most_next_lines * tiles);
+    constexpr int64_t k_most = std::numeric_limits<int>::max();
+    if (tiles == 0 || tiles * lines > k_most || end + prefetched_.next_bytes > k_most)
+      return mutated;
     inserted = inserted_next_ = true;
-    const int64_t a_tile = std::min(divide_up(lines, tiles), k_most_next_lines);
-    const Expr first = tiles > lines ? position * static_cast<int>(lines) / static_cast<int>(tiles)
-                                     : position * static_cast<int>(a_tile);
-    const auto end = static_cast<int>(prefetched_.ends.at(sums.constant));
+    const Expr first = position * static_cast<int>(lines) / static_cast<int>(tiles);
     std::vector<Stmt> prefetches;
-    for (int i = 0; i < a_tile; ++i)
-      prefetches.push_back(prefetch({sums.constant, end + (first + i) * k_line_bytes, 1}));
+    for (int i = 0; i < divide_up(lines, tiles); ++i) {
+      const Expr line = min(first + i, static_cast<int>(lines) - 1);
+      prefetches.push_back(
+          prefetch({sums.constant, static_cast<int>(end) + line * k_line_bytes, 1}));
+    }
     return within_lets(Block::make(prefetches), mutated);
   }
 
@@ -322,7 +330,7 @@ class InsertsPrefetches : public IRMutator {
   Lets lets_;
   std::vector<const For*> loops_;
   std::string task_;  // the iteration that the function is for, if it is a parallel loop's body
-  int tasks_ = 1;     // of that loop
+  int tasks_ = 0;     // of that loop; 0: not known
   bool inserted_next_ = false;
 };
 

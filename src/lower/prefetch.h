@@ -22,7 +22,8 @@ struct Prefetched {
   std::set<std::string> streams;  // constants that innermost loops load in order
   std::set<std::string> late;     // loaded by a Func's consumer without loops: before that Func
   // What lies behind the constants: so many bytes, spread evenly over the tiles that are computed
-  // from these constants; of each the bytes from its first to the end of them all.
+  // from these constants, up to 4 KB a tile; of each constant the bytes from its first to the end
+  // of them all.
   int next_bytes = 0;
   std::map<std::string, int64_t> ends = {};
 };

@@ -33,7 +33,7 @@ Result<WinogradSchedule> winograd_schedule(const Nest& conv, int outputs, const 
     return error("y, the {} places of a tile, is one loop outside the reduction", nest.y);
   WinogradSchedule s;
   s.blocks = {whole.outer.begin(), places};
-  s.products = {whole.nest, {places, whole.outer.end()}, whole.inner};
+  s.products = {whole.nest, {places, whole.outer.end()}, whole.inner, whole.channels_padded};
   s.products.nest.loops = s.products.outer;
   s.products.nest.loops.insert(s.products.nest.loops.end(), whole.inner.begin(), whole.inner.end());
   int64_t tiles = nest.x, block_channels = 0;

@@ -126,13 +126,16 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, int64
 }
 
 // The same of the busiest of so many threads.
-double expected_cycles(Nest nest, const WinogradTile& tile, int64_t outputs, const Machine& machine,
-                       int threads) {
+double expected_cycles(Nest nest, const WinogradTile& tile, const WinogradImage& image,
+                       const Machine& machine, int threads) {
+  // Measured with two threads: to each come so many times as many bytes of weights that both read,
+  // because they fetch them for one another.
+  constexpr double k_together = 1.1;
   if (threads == 1 || tile.threads == WinogradThreads::nothing) {
-    const WinogradCycles cycles = expected_cycles(nest, tile, outputs, machine);
+    const WinogradCycles cycles = expected_cycles(nest, tile, image.outputs, machine);
     return cycles.input + cycles.others;
   }
-  // Measured: each thread reads all inputs, and those that others wrote come from their caches at
+  // Measured: where each thread reads all inputs, those that others wrote come from their caches at
   // a byte a cycle.
   double others_inputs = 0;
   int64_t transforms = 1, starts = 1;
@@ -142,24 +145,23 @@ double expected_cycles(Nest nest, const WinogradTile& tile, int64_t outputs, con
     nest.x = divide_up(divide_up(nest.x, tile.tiles), threads) * tile.tiles;
   } else {
     starts = divide_up(nest.x, tile.tiles);
-    others_inputs = (1 - 1.0 / threads) * 4 *
-                    static_cast<double>(nest.n * nest.groups * nest.ci * nest.x * outputs);
+    others_inputs = (1 - 1.0 / threads) * static_cast<double>(image.input_bytes);
     transforms = divide_up(divide_up(nest.co, tile.channels), threads);
     nest.co = transforms * tile.channels;
   }
-  const WinogradCycles cycles = expected_cycles(nest, tile, outputs, machine, far_bytes);
+  const WinogradCycles cycles = expected_cycles(nest, tile, image.outputs, machine, far_bytes);
   return others_inputs + k_start * static_cast<double>(starts) +
          static_cast<double>(transforms) * cycles.input + cycles.others;
 }
 
 }  // namespace
 
-std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns, int64_t outputs,
+std::vector<CostedSchedule> winograd_schedules(const Nest& nest, const WinogradImage& image,
                                                const Machine& machine, int threads) {
-  const int64_t rows = nest.x / columns;
+  const int64_t rows = nest.x / image.columns;
   std::vector<int64_t> blocks;
   for (int64_t r = 1; r <= rows; ++r)
-    if (divide_up(rows, r) * r * 6 <= rows * 7) blocks.push_back(r * columns);
+    if (divide_up(rows, r) * r * 6 <= rows * 7) blocks.push_back(r * image.columns);
   const int lanes = lanes_for(nest.co, machine.vector);
   std::vector<std::pair<double, WinogradTile>> scored;
   for (const int64_t tiles : blocks)
@@ -178,10 +180,10 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, int64_t columns
           if (scratch_bytes(nest, tile) > k_most_winograd_scratch) continue;
           const bool pays = nest.multiplies() >= k_parallel_multiplies;
           if (pays && tiles < nest.x) tile.threads = WinogradThreads::tiles;
-          scored.emplace_back(expected_cycles(nest, tile, outputs, machine, threads), tile);
+          scored.emplace_back(expected_cycles(nest, tile, image, machine, threads), tile);
           if (!pays || threads == 1 || channels >= nest.co) continue;
           tile.threads = WinogradThreads::channels;
-          scored.emplace_back(expected_cycles(nest, tile, outputs, machine, threads), tile);
+          scored.emplace_back(expected_cycles(nest, tile, image, machine, threads), tile);
         }
       }
   std::stable_sort(scored.begin(), scored.end(),

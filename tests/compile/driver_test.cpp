@@ -58,8 +58,10 @@ TEST(Driver, CopiesLargeWeightsIntoHugePagesUnlessThePlanForbids) {
   driver.name = "net";
   driver.weights_bytes = 4 << 20;
   EXPECT_THAT(driver_source(driver), HasSubstr("take_weights(context)"));
+  EXPECT_THAT(driver_header(driver), HasSubstr("a copy in huge pages"));
   driver.huge_pages = false;
   EXPECT_THAT(driver_source(driver), testing::Not(HasSubstr("take_weights")));
+  EXPECT_THAT(driver_header(driver), testing::Not(HasSubstr("huge pages")));
 }
 
 TEST(Driver, ServesScratchFromTheContextOnlyWhenAKernelAsks) {

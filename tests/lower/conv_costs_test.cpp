@@ -1,16 +1,12 @@
 // What the costs of tiles must say of one another, whatever their numbers.
 #include "lower/conv_costs.h"
 
-#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
-#include "lower/conv_templates.h"
 #include "network/op.h"
 
 namespace emulsion {
 namespace {
-
-using testing::HasSubstr;
-using testing::Not;
 
 // Of a multiplication of a 1x1 conv with so many input channels on a row of 196 pixels.
 double cycles_each(int64_t channels, const ConvTile& tile) {
@@ -29,29 +25,6 @@ TEST(ConvCosts, PixelsThatCompeteForCacheLinesCostMore) {
               0.01 * cycles_each(1008, narrow));
   EXPECT_LT(cycles_each(1008, wide), cycles_each(1008, narrow));
   EXPECT_GT(cycles_each(1024, wide), cycles_each(1024, narrow));
-}
-
-// The fastest schedule of a 1x1 conv on 4x4 pixels.
-std::string fastest(int64_t ci, int64_t co) {
-  Conv conv;
-  conv.weight = abstract_constant({co, ci, 1, 1});
-  conv.bias = abstract_constant({co});
-  const Machine machine = machine_of("x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41");
-  return conv_schedules(conv_nest(conv, {1, ci, 4, 4}), machine, 1).front().steps;
-}
-
-TEST(ConvTemplates, TakeLargeWeightsInPartsThatDivideTheInputChannels) {
-  EXPECT_THAT(fastest(2048, 192), HasSubstr("split ci 128; interchange y ci"));
-  EXPECT_THAT(fastest(2160, 192), HasSubstr("split ci 120; interchange y ci"));
-  EXPECT_THAT(fastest(1968, 192), HasSubstr("split ci 164; interchange y ci"));
-  // 2 and a prime.
-  EXPECT_THAT(fastest(2018, 192), Not(HasSubstr("interchange y ci")));
-}
-
-TEST(ConvTemplates, CountTheLastTileOfChannelsWholeWhereWeightsComeInParts) {
-  // Three vectors at a time would leave one.
-  EXPECT_THAT(fastest(2048, 192), HasSubstr("tile co 48"));
-  EXPECT_THAT(fastest(2048, 160), HasSubstr("tile co 32"));
 }
 
 }  // namespace

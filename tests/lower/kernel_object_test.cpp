@@ -105,9 +105,14 @@ class FindsPrefetches : public Halide::Internal::IRVisitor {
 
 TEST(Prefetch, AsksForAllThatIsWantedBehindTheConstants) {
   constexpr int k_constant_bytes = 4 * 16 * 16 * 9;
-  for (const auto& [schedule, tasks] : {std::pair{"tile x 4; tile co 16; vectorize coi 16", 1},
-                                        {"tile x 8; tile co 16; vectorize coi 16; parallel y", 16},
-                                        {"", 1}}) {
+  struct Case {
+    const char* schedule;
+    int tasks, tiles;
+  };
+  for (const auto& [schedule, tasks, tiles] :
+       {Case{"tile x 4; tile co 16; vectorize coi 16", 1, 64},
+        Case{"tile x 8; tile co 16; vectorize coi 16; parallel y", 16, 32},
+        Case{"tile y 8; tile x 8; tile co 16; vectorize coi 16", 1, 4}}) {
     SCOPED_TRACE(schedule);
     Conv conv;
     conv.weight = abstract_constant({16, 16, 3, 3});
@@ -121,8 +126,8 @@ TEST(Prefetch, AsksForAllThatIsWantedBehindTheConstants) {
     const LoweredKernel kernel = lower(completed(spec).value()).value();
     const Halide::Module module =
         kernel.pipeline().compile_to_module(kernel.arguments, "kernel", kernel.target);
-    // There are 64 tiles or fewer: a part of a line each, a line, several.
-    for (const int kb : {2, 4, 8}) {
+    // Parts of a line a tile, whole ones, and more than the 64 that a tile asks for at most.
+    for (const int kb : {2, 3, 4, 7, 8, 256}) {
       Prefetched prefetched;
       prefetched.next_bytes = kb << 10;
       prefetched.ends = {{"constant0", k_constant_bytes}};
@@ -131,7 +136,9 @@ TEST(Prefetch, AsksForAllThatIsWantedBehindTheConstants) {
       FindsPrefetches finder(tasks);
       for (const auto& function : prefetching->functions()) finder.run(function);
       std::set<int64_t> lines;
-      for (int i = 0; i < prefetched.next_bytes / 64; ++i) lines.insert(k_constant_bytes + 64 * i);
+      const int most = 64 * tiles * 64;
+      for (int i = 0; i < std::min(prefetched.next_bytes, most); i += 64)
+        lines.insert(k_constant_bytes + i);
       EXPECT_EQ(finder.bytes, lines) << kb;
     }
   }
