@@ -136,7 +136,8 @@ double expected_cycles(Nest nest, const WinogradTile& tile, const WinogradImage&
     return cycles.input + cycles.others;
   }
   // Measured: where each thread reads all inputs, those that others wrote come from their caches at
-  // a byte a cycle.
+  // so many cycles a byte.
+  constexpr double k_others = 1.3;
   double others_inputs = 0;
   int64_t transforms = 1, starts = 1;
   double far_bytes = k_far_bytes;
@@ -145,7 +146,7 @@ double expected_cycles(Nest nest, const WinogradTile& tile, const WinogradImage&
     nest.x = divide_up(divide_up(nest.x, tile.tiles), threads) * tile.tiles;
   } else {
     starts = divide_up(nest.x, tile.tiles);
-    others_inputs = (1 - 1.0 / threads) * static_cast<double>(image.input_bytes);
+    others_inputs = k_others * (1 - 1.0 / threads) * static_cast<double>(image.input_bytes);
     transforms = divide_up(divide_up(nest.co, tile.channels), threads);
     nest.co = transforms * tile.channels;
   }
