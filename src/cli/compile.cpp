@@ -210,8 +210,8 @@ std::function<Status()> define_compile(CLI::App& app) {
       ->type_name("NAME");
   app.add_option("--budget", options->budget,
                  "Measure alternative algorithms and schedules on this machine for about so many "
-                 "seconds, and which convs to fuse, keep the fastest, "
-                 "and write the plan to DIR/NAME.plan.json")
+                 "seconds, which convs to fuse, and how weights reach the caches, keep the "
+                 "fastest, and write the plan to DIR/NAME.plan.json")
       ->check(number_between(0, 1e9))
       ->type_name("SECONDS");
   app.add_option("--records", options->records,
