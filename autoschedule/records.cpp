@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "lower/kernel_spec.h"
 
 namespace emulsion {
 
@@ -24,6 +25,11 @@ std::string machine_fingerprint() {
   return hash_text(text);
 }
 
+std::string network_key(const Plan& original, const Plan& plan) {
+  return hash_text(fmt::format("network {} {}\n{}{}", EMULSION_VERSION, codegen_version(),
+                               to_json(original), to_json(plan)));
+}
+
 Result<Records> Records::open(const std::filesystem::path& path, int threads) {
   Records records;
   records.threads_ = threads;
@@ -38,6 +44,11 @@ Result<Records> Records::open(const std::filesystem::path& path, int threads) {
         records.kernels_[line.at("kernel")] = {line.at("min_ms"), line.at("median_ms"),
                                                line.at("cold_min_ms"), line.at("cold_median_ms"),
                                                line.at("calls")};
+        if (line.contains("roofline_ms"))
+          records.modelled_.push_back(
+              {line.at("way"), line.at("roofline_ms"), line.at("cold_min_ms")});
+      } else if (line.contains("peak_gflops")) {
+        records.rates_ = {line.at("peak_gflops"), line.at("stream_gbps")};
       } else {
         records.networks_[line.at("network")] = {
             line.at("min_ms"),          line.at("median_ms"),
@@ -61,16 +72,31 @@ std::optional<NetworkRecord> Records::network(const std::string& key) const {
   return found == networks_.end() ? std::nullopt : std::optional(found->second);
 }
 
-Status Records::add(const std::string& kernel, const KernelTime& time) {
+Status Records::add(const std::string& kernel, const KernelTime& time, const std::string& way,
+                    double roofline_ms) {
   kernels_[kernel] = time;
-  return file_.append({{"kernel", kernel},
-                       {"machine", machine_fingerprint()},
+  json line = {{"kernel", kernel},
+               {"machine", machine_fingerprint()},
+               {"threads", threads_},
+               {"min_ms", time.min_ms},
+               {"median_ms", time.median_ms},
+               {"cold_min_ms", time.cold_min_ms},
+               {"cold_median_ms", time.cold_median_ms},
+               {"calls", time.calls}};
+  if (roofline_ms > 0) {
+    modelled_.push_back({way, roofline_ms, time.cold_min_ms});
+    line["way"] = way;
+    line["roofline_ms"] = roofline_ms;
+  }
+  return file_.append(line);
+}
+
+Status Records::add(const MachineRates& rates) {
+  rates_ = rates;
+  return file_.append({{"machine", machine_fingerprint()},
                        {"threads", threads_},
-                       {"min_ms", time.min_ms},
-                       {"median_ms", time.median_ms},
-                       {"cold_min_ms", time.cold_min_ms},
-                       {"cold_median_ms", time.cold_median_ms},
-                       {"calls", time.calls}});
+                       {"peak_gflops", rates.peak_gflops},
+                       {"stream_gbps", rates.stream_gbps}});
 }
 
 Status Records::add(const std::string& key, const NetworkRecord& record) {

@@ -108,6 +108,19 @@ void print_search(const Refined& refined) {
   if (refined.report) print_report(*refined.report);
 }
 
+fs::path plan_path(const CompileOptions& options) {
+  return options.directory / (options.name + ".plan.json");
+}
+
+fs::path records_path(const CompileVerbOptions& verb, const CompileOptions& options) {
+  if (!verb.records.empty()) return verb.records;
+  return options.directory / (options.name + ".records.jsonl");
+}
+
+Status write_plan(const Plan& plan, const CompileOptions& options) {
+  return write_file(plan_path(options), to_json(plan));
+}
+
 // The plan that a search, or the wish for 16-bit weights, makes of the one given.
 Result<Plan> improved_plan(const CompileVerbOptions& verb, const Network& network, const Plan& plan,
                            KernelCache& cache, const CompileOptions& options) {
@@ -116,9 +129,11 @@ Result<Plan> improved_plan(const CompileVerbOptions& verb, const Network& networ
   TRY(CheckData data, check_data(verb, network));
   const ElementType weights = *parse_element_type(verb.weights);
   if (verb.budget > 0) {
+    const auto best_so_far = [&](const Plan& best) { return write_plan(best, options); };
     TRY(const Refined refined, refine(network, plan, cache,
                                       {options.target, options.threads, options.cc, verb.budget,
-                                       verb.records, verb.tolerance, weights, std::move(data)}));
+                                       records_path(verb, options), verb.tolerance, weights,
+                                       std::move(data), best_so_far}));
     print_search(refined);
     return refined.plan;
   }
@@ -163,9 +178,8 @@ Status compile_verb(const CompileVerbOptions& verb) {
   if (verb.budget > 0 || verb.weights == "f16") {
     TRY_OK(make_directory(options.directory));  // or why not, before the search and not after
     TRY(plan, improved_plan(verb, network, plan, cache, options));
-    const fs::path path = options.directory / (options.name + ".plan.json");
-    TRY_OK(write_file(path, to_json(plan)));
-    fmt::print("plan: {}\n", path.string());
+    TRY_OK(write_plan(plan, options));
+    fmt::print("plan: {}\n", plan_path(options).string());
   }
   if (verb.budget > 0 && interrupted()) {
     return Error{"interrupted; the best plan so far is written, and no library",
@@ -216,7 +230,8 @@ std::function<Status()> define_compile(CLI::App& app) {
       ->type_name("SECONDS");
   app.add_option("--records", options->records,
                  "With --budget: times measured before are taken from this file, new ones added. "
-                 "Those of other kinds of machines stay apart")
+                 "Those of other kinds of machines stay apart. Default: DIR/NAME.records.jsonl, so "
+                 "that the same command goes on where it stopped")
       ->type_name("FILE");
   app.add_option("--tolerance", options->tolerance,
                  "With --budget or --weights f16: the largest difference accepted of the whole "

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compile/cost_model.h"
 #include "compile/half_weights.h"
 #include "compile/tolerance.h"
 #include "lower/algorithm.h"
@@ -15,14 +16,16 @@ constexpr size_t k_most_of_best = 10, k_most_of_others = 5;
 struct Candidate {
   const Algorithm* algorithm;
   KernelSpec spec;  // with the weights' type; its schedule is not filled in
-  double cycles;
+  double cycles, roofline_ms, expected_ms;
 };
 
 bool same_choice(const KernelSpec& a, const KernelSpec& b) {
   return a.algorithm == b.algorithm && a.schedule == b.schedule && a.weights == b.weights;
 }
 
-std::vector<Candidate> candidates_of(const KernelSpec& spec, const AlternativeOptions& options) {
+// The fastest first.
+std::vector<Candidate> candidates_of(const KernelSpec& spec, const CostModel& model,
+                                     const AlternativeOptions& options) {
   std::vector<Candidate> candidates;
   std::vector<ElementType> types{ElementType::f32};
   if (options.weights == ElementType::f16 && half_holds(spec.op)) types.push_back(options.weights);
@@ -36,8 +39,12 @@ std::vector<Candidate> candidates_of(const KernelSpec& spec, const AlternativeOp
       if (!options.risky && algorithm.error_bound > k_default_error) continue;
       if (type == ElementType::f16 && !takes_half_weights(other, &reason)) continue;
       if (!algorithm.applies(other, &reason)) continue;
-      const double cycles = algorithm.best_guess(other).cycles;
-      candidates.push_back({&algorithm, std::move(other), cycles});
+      const CostedSchedule guess = algorithm.best_guess(other);
+      KernelSpec guessed = other;
+      guessed.schedule = guess.steps;
+      const double roofline_ms = model.roofline_ms(guessed, guess.cycles);
+      const double expected_ms = model.expected_ms(guessed, roofline_ms);
+      candidates.push_back({&algorithm, std::move(other), guess.cycles, roofline_ms, expected_ms});
     }
   // Where streaming does not bound a layer, converting only costs.
   const auto pays = [&](const Candidate& c) {
@@ -50,35 +57,39 @@ std::vector<Candidate> candidates_of(const KernelSpec& spec, const AlternativeOp
   std::vector<Candidate> result;
   for (const Candidate& c : candidates)
     if (pays(c)) result.push_back(c);
-  std::stable_sort(result.begin(), result.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.cycles < b.cycles; });
+  std::stable_sort(result.begin(), result.end(), [](const Candidate& a, const Candidate& b) {
+    return a.expected_ms < b.expected_ms;
+  });
   return result;
 }
 
 }  // namespace
 
-std::vector<KernelSpec> alternatives(const KernelSpec& spec, const AlternativeOptions& options) {
-  const std::vector<Candidate> candidates = candidates_of(spec, options);
-  std::vector<KernelSpec> result = {spec};
+std::vector<Alternative> alternatives(const KernelSpec& spec, const CostModel& model,
+                                      const AlternativeOptions& options) {
+  const std::vector<Candidate> candidates = candidates_of(spec, model, options);
+  std::vector<Alternative> result = {{spec}};
   // Something that nobody minds is always there to fall back on.
   if (is_risky(spec)) {
     KernelSpec safe = spec;
     safe.algorithm = safe.schedule = "";
     safe.weights = ElementType::f32;
     if (Result<KernelSpec> completed_spec = completed(std::move(safe)); completed_spec.ok())
-      result.push_back(*std::move(completed_spec));
+      result.push_back({*std::move(completed_spec)});
   }
   for (const Candidate& candidate : candidates) {
     const bool best = &candidate == &candidates.front();
-    if (!best && candidate.cycles > k_near * candidates.front().cycles) break;
+    if (!best && candidate.expected_ms > k_near * candidates.front().expected_ms) break;
     std::vector<std::string> schedules = candidate.algorithm->schedules(candidate.spec);
     schedules.resize(std::min(schedules.size(), best ? k_most_of_best : k_most_of_others));
     for (const std::string& schedule : schedules) {
       KernelSpec other = candidate.spec;
       other.schedule = schedule;
-      if (std::none_of(result.begin(), result.end(),
-                       [&](const KernelSpec& known) { return same_choice(known, other); }))
-        result.push_back(std::move(other));
+      auto place = std::find_if(result.begin(), result.end(), [&](const Alternative& known) {
+        return same_choice(known.spec, other);
+      });
+      if (place == result.end()) place = result.insert(place, {std::move(other)});
+      if (&schedule == &schedules.front()) place->roofline_ms = candidate.roofline_ms;
     }
   }
   return result;

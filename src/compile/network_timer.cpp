@@ -1,6 +1,5 @@
 #include "compile/network_timer.h"
 
-#include "base/hash.h"
 #include "compile/time_in_turns.h"
 
 namespace emulsion {
@@ -17,8 +16,7 @@ Result<LoadedNetwork*> NetworkTimer::load(PlannedNetwork& network) {
 }
 
 Result<NetworkRecord> NetworkTimer::time(PlannedNetwork& original, PlannedNetwork& changed) {
-  const std::string key =
-      hash_text("whole network\n" + to_json(original.plan) + to_json(changed.plan));
+  const std::string key = network_key(original.plan, changed.plan);
   if (records_) {
     if (const auto known = records_->network(key)) return *known;
   }

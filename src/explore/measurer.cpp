@@ -187,7 +187,7 @@ Result<LoadedNetwork*> Measurer::original(const Plan& plan) {
 
 Result<NetworkRecord> Measurer::time(const Configuration& configuration, const Plan& plan,
                                      const Plan& beside) {
-  const std::string key = hash_text(to_json(beside) + to_json(plan));
+  const std::string key = network_key(beside, plan);
   std::optional<NetworkRecord> record = records_.network(key);
   if (!record) {
     TRY(LoadedNetwork* const before, original(beside));

@@ -56,6 +56,18 @@ float emulsion_peak_loop(long iterations, float factor, float addend) {
 }
 )";
 
+// That the worker measures and prints under such a name.
+Result<double> rate(KernelCache& cache, const char* name,
+                    const std::vector<std::string>& arguments) {
+  std::vector<std::string> argv = {cache.worker_program().string(), "time-kernel"};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  TRY(const std::string output, run_worker(argv, "", WorkerLimits{}));
+  const auto json = nlohmann::json::parse(output, nullptr, false);
+  const double rate = json.is_object() ? json.value(name, 0.0) : 0.0;
+  if (rate <= 0) return failure("the timing worker printed no {}: {}", name, output);
+  return rate;
+}
+
 }  // namespace
 
 Result<std::filesystem::path> peak_library(KernelCache& cache, const std::string& target) {
@@ -96,13 +108,14 @@ Result<std::filesystem::path> peak_library(KernelCache& cache, const std::string
 
 Result<double> measured_peak_gflops(KernelCache& cache, const std::string& target, int threads) {
   TRY(const auto library, peak_library(cache, target));
-  TRY(const std::string output, run_worker({cache.worker_program().string(), "time-kernel",
-                                            "--peak", library.string(), fmt::format("{}", threads)},
-                                           "", WorkerLimits{}));
-  const auto json = nlohmann::json::parse(output, nullptr, false);
-  const double gflops = json.is_object() ? json.value("peak_gflops", 0.0) : 0.0;
-  if (gflops <= 0) return failure("the peak's worker printed no peak: {}", output);
-  return gflops;
+  return rate(cache, "peak_gflops", {"--peak", library.string(), fmt::format("{}", threads)});
+}
+
+Result<MachineRates> measured_rates(KernelCache& cache, const std::string& target, int threads) {
+  MachineRates rates;
+  TRY(rates.peak_gflops, measured_peak_gflops(cache, target, threads));
+  TRY(rates.stream_gbps, rate(cache, "stream_gbps", {"--stream", fmt::format("{}", threads)}));
+  return rates;
 }
 
 }  // namespace emulsion

@@ -35,6 +35,13 @@ std::vector<Result<KernelTime>> time_kernels(
 // second) by register-only FMAs compiled for the target: what no kernel for the target can exceed.
 Result<double> measured_peak_gflops(KernelCache& cache, const std::string& target, int threads = 1);
 
+// What a roofline is made of: that peak, and how fast so many threads together read memory that is
+// in no cache.
+struct MachineRates {
+  double peak_gflops = 0, stream_gbps = 0;
+};
+Result<MachineRates> measured_rates(KernelCache& cache, const std::string& target, int threads);
+
 // Body of the worker's verb; prints JSON. Returns an exit code.
 int time_kernel_worker(const std::vector<std::string>& arguments);
 

@@ -1,11 +1,13 @@
 // The timing worker: `time-kernel LIBRARY KERNEL THREADS SECONDS [FMA_LIBRARY]` with the kernel's
-// text on stdin, or `time-kernel --peak FMA_LIBRARY THREADS`. In a process of its own because a
-// candidate may crash or hang.
+// text on stdin, `time-kernel --peak FMA_LIBRARY THREADS` or `time-kernel --stream THREADS`. In a
+// process of its own because a candidate may crash or hang.
 #include <algorithm>
+#include <atomic>
 #include <barrier>
 #include <chrono>
 #include <iostream>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
@@ -151,26 +153,53 @@ class FmaLoop {
   double flops_;  // of an iteration
 };
 
-// The best rate of so many short runs on all threads at once, in GFLOP/s.
-double best_gflops(const FmaLoop& fmas, int threads, int runs) {
-  const long iterations = fmas.iterations_for(k_short_seconds);
-  double best = 0;
+// The seconds of the fastest of so many runs on all threads at once. before(thread) is not timed.
+template <class Before, class Work>
+double least_seconds(int threads, int runs, const Before& before, const Work& work) {
+  double least = std::numeric_limits<double>::infinity();
   std::barrier barrier(threads);
-  const auto work = [&](int thread) {
+  const auto run_all = [&](int thread) {
     for (int run = 0; run < runs; ++run) {
+      before(thread);
       barrier.arrive_and_wait();
       const auto start = Clock::now();
-      fmas.run(iterations);
+      work(thread);
       barrier.arrive_and_wait();
-      const double took = seconds_since(start);
-      if (thread == 0) best = std::max(best, fmas.gflop(iterations) * threads / took);
+      if (thread == 0) least = std::min(least, seconds_since(start));
     }
   };
   std::vector<std::thread> others;
-  for (int t = 1; t < threads; ++t) others.emplace_back(work, t);
-  work(0);
+  for (int t = 1; t < threads; ++t) others.emplace_back(run_all, t);
+  run_all(0);
   for (std::thread& thread : others) thread.join();
-  return best;
+  return least;
+}
+
+// The best rate of so many short runs on all threads at once, in GFLOP/s.
+double best_gflops(const FmaLoop& fmas, int threads, int runs) {
+  const long iterations = fmas.iterations_for(k_short_seconds);
+  const double least = least_seconds(
+      threads, runs, [](int) {}, [&](int) { fmas.run(iterations); });
+  return fmas.gflop(iterations) * threads / least;
+}
+
+// The best rate at which all threads at once read memory of their own that is in no cache, in GB/s.
+double best_stream_gbps(int threads) {
+  constexpr int k_runs = 40;
+  constexpr int64_t k_elements = 1 << 20;  // read in less than a scheduler's slice
+  std::vector<KernelBuffer> buffers;
+  for (int t = 0; t < threads; ++t) buffers.emplace_back(row_major({k_elements}));
+  const auto put_out = [&](int thread) { evict({{buffers[thread].origin(), k_elements}}); };
+  std::atomic<float> sum = 0;  // so that all is read
+  const auto read = [&](int thread) {
+    constexpr int64_t k_line = 64 / sizeof(float);
+    const float* const data = buffers[thread].origin();
+    float total = 0;
+    for (int64_t i = 0; i < k_elements; i += k_line) total += data[i];
+    sum = total;
+  };
+  const double seconds = least_seconds(threads, k_runs, put_out, read);
+  return 1e-9 * static_cast<double>(sizeof(float) * k_elements * threads) / seconds;
 }
 
 // See KernelTime::fma_gflop.
@@ -253,6 +282,8 @@ Result<nlohmann::json> answer(const std::vector<std::string>& arguments) {
     TRY(const double gflops, peak_in_this_process(arguments[1], std::atoi(arguments[2].c_str())));
     return nlohmann::json{{"peak_gflops", gflops}};
   }
+  if (arguments.size() == 2 && arguments[0] == "--stream")
+    return nlohmann::json{{"stream_gbps", best_stream_gbps(std::atoi(arguments[1].c_str()))}};
   if (arguments.size() != 4 && arguments.size() != 5)
     return error("time-kernel: LIBRARY KERNEL THREADS SECONDS [FMA_LIBRARY]");
   const std::string text{std::istreambuf_iterator<char>(std::cin), {}};

@@ -11,12 +11,15 @@ namespace emulsion {
 
 namespace {
 
-// What the same spec's code depends on besides the spec: Halide, and the sources of this folder.
 std::string version_line() {
-  return fmt::format("kernel halide={} lower={}", EMULSION_HALIDE_VERSION, k_codegen_version);
+  return "kernel " + codegen_version();
 }
 
 }  // namespace
+
+std::string codegen_version() {
+  return fmt::format("halide={} lower={}", EMULSION_HALIDE_VERSION, k_codegen_version);
+}
 
 std::string to_text(const KernelSpec& spec) {
   std::string text = version_line() + "\n";

@@ -29,7 +29,10 @@ struct KernelSpec {
   int prefetch_next_kb = 0;  // of the next layer's weights, which lie behind the kernel's constants
 };
 
-// The canonical text: the spec, Halide's version and our own build's code-generation version.
+// What the same spec's code depends on besides the spec: Halide, and the sources of this folder.
+std::string codegen_version();
+
+// The canonical text: that and the spec.
 std::string to_text(const KernelSpec& spec);
 Result<KernelSpec> parse_kernel_spec(const std::string& text);
 

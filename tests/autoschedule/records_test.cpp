@@ -29,6 +29,33 @@ TEST_F(RecordsTest, AreReadBackAsWritten) {
   EXPECT_FALSE(again->kernel("k_2").has_value());
 }
 
+TEST_F(RecordsTest, SayWhatWasExpectedAndTheMachinesRates) {
+  auto records = Records::open(path_, 1).value();
+  EXPECT_FALSE(records.rates());
+  ASSERT_TRUE(records.add(MachineRates{200, 15}).ok());
+  ASSERT_TRUE(records.add("k_1", KernelTime{0.1, 0.2, 0.3, 0.4, 5}, "direct", 0.25).ok());
+  ASSERT_TRUE(records.add("k_2", KernelTime{0.1, 0.2, 0.3, 0.4, 5}).ok());
+  const auto again = Records::open(path_, 1).value();
+  ASSERT_TRUE(again.rates());
+  EXPECT_EQ(again.rates()->peak_gflops, 200);
+  EXPECT_EQ(again.rates()->stream_gbps, 15);
+  ASSERT_EQ(again.modelled().size(), 1);
+  EXPECT_EQ(again.modelled()[0].way, "direct");
+  EXPECT_EQ(again.modelled()[0].roofline_ms, 0.25);
+  EXPECT_EQ(again.modelled()[0].cold_ms, 0.3);
+  EXPECT_TRUE(Records::open(path_, 2).value().modelled().empty());
+  EXPECT_FALSE(Records::open(path_, 2).value().rates());
+}
+
+TEST_F(RecordsTest, NameNetworksByBothPlans) {
+  const Plan none;
+  Plan other;
+  other.threads = 2;
+  EXPECT_EQ(network_key(none, other), network_key(none, other));
+  EXPECT_NE(network_key(none, other), network_key(other, none));
+  EXPECT_NE(network_key(none, other), network_key(none, none));
+}
+
 TEST_F(RecordsTest, OfOtherMachinesAndThreadsDoNotCount) {
   auto records = Records::open(path_, 1);
   ASSERT_TRUE(records->add("k_1", KernelTime{}).ok());

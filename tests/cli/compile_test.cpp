@@ -173,23 +173,59 @@ TEST_F(CompileTest, all_files_arrive_or_none) {
   EXPECT_THAT(files("out"), ::testing::ElementsAre("m.a"));
 }
 
-TEST_F(CompileTest, ctrl_c_ends_with_130_and_leaves_nothing) {
-  const std::string file = model(small_network()), out = path("out"), cache = path("cache");
+// Ends the program with the signal once a file is there; returns what waitpid says.
+int ended_by(int signal, std::vector<std::string> arguments, const fs::path& file) {
+  std::vector<char*> argv;
+  arguments.insert(arguments.begin(), EMULSION_PROGRAM);
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
   const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
   if (child == 0) {
-    ::execl(EMULSION_PROGRAM, EMULSION_PROGRAM, "compile", file.c_str(), "-o", out.c_str(),
-            "--cache", cache.c_str(), "--jobs", "1", nullptr);
+    ::execv(EMULSION_PROGRAM, argv.data());
     ::_exit(99);
   }
-  for (int i = 0; i < 2000 && !fs::exists(cache); ++i)
+  for (int i = 0; i < 20000 && !fs::exists(file); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  ::kill(child, SIGINT);
+  ::kill(child, signal);
   int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return status;
+}
+
+TEST_F(CompileTest, ctrl_c_ends_with_130_and_leaves_nothing) {
+  const int status = ended_by(SIGINT,
+                              {"compile", model(small_network()), "-o", path("out"), "--cache",
+                               path("cache"), "--jobs", "1"},
+                              path("cache"));
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 130);
   EXPECT_TRUE(files("out").empty());
+}
+
+TEST_F(CompileTest, a_search_that_was_killed_leaves_its_best_plan_and_goes_on) {
+  const std::string file = model(small_network());
+  const std::vector<std::string> search = {"compile", file,  "-o",       path("out"),
+                                           "--name",  "net", "--budget", "30"};
+  const int status = ended_by(SIGKILL, search, path("out/net.plan.json"));
+  ASSERT_TRUE(WIFSIGNALED(status));
+  (void)must(parse_plan(must(read_file(path("out/net.plan.json"))), "net.plan.json"));
+  const std::string known = must(read_file(path("out/net.records.jsonl")));
+  EXPECT_THAT(known, HasSubstr("roofline_ms"));
+  const auto again =
+      compiling({"compile", file, "-o", path("out"), "--name", "net", "--budget", "1"});
+  EXPECT_EQ(again.exit_code, 0) << again.errors;
+  EXPECT_THAT(must(read_file(path("out/net.records.jsonl"))), testing::StartsWith(known));
+}
+
+TEST_F(CompileTest, ctrl_c_in_a_search_writes_the_best_plan_and_no_library) {
+  const int status = ended_by(
+      SIGINT,
+      {"compile", model(small_network()), "-o", path("out"), "--name", "net", "--budget", "100"},
+      path("out/net.plan.json"));
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 130);
+  (void)must(parse_plan(must(read_file(path("out/net.plan.json"))), "net.plan.json"));
+  EXPECT_THAT(files("out"), testing::Not(testing::Contains("net.a")));
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "compile/half_weights.h"
-#include "compile/refine.h"
+#include "compile/whole_networks.h"
 #include "lower/algorithm.h"
 #include "lower/lower.h"
 #include "lower/machine.h"
@@ -201,18 +201,6 @@ TEST(WholeNetworks, AreTimedOnceAndRememberedInRecords) {
   EXPECT_EQ(must(read_file(folder.path() / "records.jsonl")), records);
   // Nothing checks the tolerance here, so nothing risky is taken.
   for (const LayerChoice& layer : first.layers) EXPECT_NE(layer.kernels[0].algorithm, "winograd6");
-}
-
-TEST(Refine, ChoosesNothingRiskyWithoutATolerance) {
-  const Network network = two_convs();
-  KernelCache cache = test_cache();
-  RefineOptions options;
-  options.seconds = 2;
-  options.tolerance = 0;
-  const Refined refined = must(refine(network, {}, cache, options));
-  EXPECT_FALSE(refined.report);
-  for (const LayerChoice& layer : refined.plan.layers)
-    EXPECT_NE(layer.kernels[0].algorithm, "winograd6");
 }
 
 }  // namespace

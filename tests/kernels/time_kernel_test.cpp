@@ -78,6 +78,15 @@ TEST_F(TimeKernelTest, the_peak_is_measured_for_every_vector_extension_of_this_m
   EXPECT_GT(*two, 1.0);
 }
 
+TEST_F(TimeKernelTest, the_rates_of_a_roofline_are_measured) {
+  for (const int threads : {1, 2}) {
+    const MachineRates rates = must(measured_rates(cache_, must(resolve_target("host")), threads));
+    EXPECT_GT(rates.peak_gflops, 1);
+    EXPECT_GT(rates.stream_gbps, 0.1);
+    EXPECT_LT(rates.stream_gbps, 1e4);
+  }
+}
+
 TEST_F(TimeKernelTest, the_worker_refuses_arguments_it_does_not_know) {
   const auto result = must(run_process({EMULSION_KERNEL_WORKER, "time-kernel", "one"}));
   EXPECT_EQ(result.exit_code, 2);
