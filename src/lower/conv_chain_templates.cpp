@@ -8,7 +8,7 @@ namespace emulsion {
 
 namespace {
 
-constexpr size_t k_most_schedules = 12;
+constexpr size_t k_most_chain_schedules = 12;
 
 // Schedules of a step of a stage, and the cycles of a step.
 std::vector<CostedSchedule> step_schedules(const ChainStage& stage, const Machine& machine) {
@@ -68,7 +68,7 @@ std::vector<CostedSchedule> chain_schedules(const ConvChain& chain, const Shape&
                                             : with_bands(s.steps, row.depthwise, band, rows));
     }
     cycles *= static_cast<double>(input[0]);
-    if (result.size() < k_most_schedules) add_schedule(result, cycles, join_schedules(texts));
+    if (result.size() < k_most_chain_schedules) add_schedule(result, cycles, join_schedules(texts));
   };
   // Two bands for one thread: a kernel may run on more than it was made for.
   const int64_t bands = std::max(2, threads);

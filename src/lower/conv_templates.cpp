@@ -9,7 +9,6 @@ namespace emulsion {
 
 namespace {
 
-constexpr size_t k_most_schedules = 24;
 constexpr int64_t k_line_bytes = 64;
 constexpr size_t k_most_tiles = 6;  // of a kind
 // So few input channels are unrolled together.

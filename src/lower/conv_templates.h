@@ -21,7 +21,8 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile, int threads);
 // What a schedule is for: a kernel of its own, whose loops so many threads share, or some rows that
 // a chain of convs computes at a time, which one thread does, channels outside pixels.
 enum class ScheduleUse { kernel, rows };
-// Alternatives worth measuring (24 at most), default first.
+inline constexpr size_t k_most_schedules = 24;
+// Alternatives worth measuring (k_most_schedules at most), default first.
 std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine, int threads,
                                            ScheduleUse use = ScheduleUse::kernel);
 

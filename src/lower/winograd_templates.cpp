@@ -42,8 +42,6 @@ std::string winograd_steps(const Nest& nest, const WinogradTile& tile) {
 
 namespace {
 
-constexpr size_t k_most_schedules = 24;
-
 int64_t padded_channels(const WinogradTile& tile) {
   const int64_t vector_tile = int64_t{tile.lanes} * tile.vectors;
   return round_up(tile.channels, vector_tile);
