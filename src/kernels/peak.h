@@ -1,5 +1,5 @@
-// A loop of register-only FMAs, compiled for a target: what no kernel exceeds. Internal to
-// kernels/.
+// A loop of register-only FMAs, compiled for a target: what no kernel exceeds. fma_loop.h
+// runs it.
 #pragma once
 
 #include <filesystem>

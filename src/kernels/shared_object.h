@@ -1,4 +1,4 @@
-// A shared library loaded into this process, closed with its last holder. Internal to kernels/.
+// A shared library loaded into this process, closed with its last holder.
 #pragma once
 
 #include <filesystem>
