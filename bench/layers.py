@@ -4,10 +4,11 @@ The peak is that of f32 FMAs on one thread. Clocks of shared machines change fro
 with the peak that its own process measures right before and after the calls, in the middle of the rounds; peers,
 which run in between, with the middle of all these peaks. Each convolution, with bias and ReLU, is a network
 of its own; what counts is the time of its kernel, without conversions of layout, as each engine's own profile says.
-Ours is timed warm (called again and again) and cold (weights and input evicted before each call): inside a network it
-is in between. Processors run wide FMAs slower for milliseconds after they ran beside loads; so a third column compares
-ours with what register-only FMAs do right after each call, beside the peak itself. Engines that are not installed
-are left out. Writes layers.json and layers.md (--direct: layers_direct) and prints the table.
+Ours is timed by Google Benchmark (layer_benchmark.cpp) warm (called again and again) and cold (weights and input
+evicted before each call): inside a network it is in between. Processors run wide FMAs slower for milliseconds after
+they ran beside loads; so a third column compares ours with what register-only FMAs do right after each call, beside
+the peak itself. Engines that are not installed are left out. Prints the table; of all models it also writes
+layers.json and layers.md (--direct: layers_direct), of some of them only where --stem names the files.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import json
 import os
 import pathlib
 import statistics
+import subprocess
 import sys
 import time
 
@@ -28,6 +30,7 @@ from workers import ROOT, emulsion
 
 FIELDS = ("ci", "h", "w", "co", "ky", "kx", "sy", "sx", "dy", "dx", "groups", "pads")
 CHUNK = 16  # layers in one file for ours: kernels of a file are compiled side by side
+BENCHMARK = ROOT / "build" / "bin" / "layer_benchmark"
 
 
 def conv_of_node(node, shapes):
@@ -122,7 +125,28 @@ def direct_plan(convs, path):
     return path
 
 
-TIMES = ("min_ms", "median_ms", "cold_min_ms", "cold_median_ms")
+def run_benchmark(model, *arguments):
+    """What layer_benchmark says: by layer, benchmark and statistic ("min", "median"), a row of Google Benchmark's."""
+    done = subprocess.run([BENCHMARK, model, "--benchmark_format=json", *map(str, arguments)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{BENCHMARK.name}: {done.stderr.strip()}")
+    found = {}
+    for row in json.loads(done.stdout)["benchmarks"]:
+        if row.get("error_occurred"):
+            raise RuntimeError(f"{BENCHMARK.name}: {row['name']}: {row['error_message']}")
+        layer, benchmark = row["run_name"].split("/")
+        found.setdefault(layer, {}).setdefault(benchmark, {})[row["aggregate_name"]] = row
+    return found
+
+
+def our_times(rows):
+    """The record of a round from a layer's rows."""
+    warm, cold = rows["warm"], rows["cold"]
+    return {"min_ms": warm["min"]["real_time"], "median_ms": warm["median"]["real_time"],
+            "cold_min_ms": cold["min"]["real_time"], "cold_median_ms": cold["median"]["real_time"],
+            "percent_of_peak": warm["min"]["percent_of_peak"], "cold_percent_of_peak": cold["min"]["percent_of_peak"],
+            "percent_of_fmas": rows["then_fmas"]["median"]["percent_of_fmas"]}
 
 
 def add_round(record, times):
@@ -139,20 +163,15 @@ def time_ours(convs, options):
     for first in range(0, len(convs), CHUNK):
         some = convs[first:first + CHUNK]
         model = write_model(some, options.folder / "layers.onnx")
-        command = ["bench", model, "--layers", "--json", "--seconds", options.seconds]
-        if options.direct:
-            command += ["--plan", direct_plan(some, options.folder / "direct.plan.json")]
-        report = json.loads(emulsion(*command))
-        rows = {row["name"]: row for row in report["layers"] if row["op"] == "conv"}
+        plan = ["--plan", direct_plan(some, options.folder / "direct.plan.json")] if options.direct else []
+        layers = run_benchmark(model, "--seconds", options.seconds, *plan)
         for i, conv in enumerate(some):
-            row = rows[f"conv{i}"]
-            conv.setdefault("emulsion", {"algorithm": row["algorithm"], "schedule": row["schedule"]})
-            times = {key: row[key] for key in TIMES}
-            for key, least in (("percent_of_peak", "min_ms"), ("cold_percent_of_peak", "cold_min_ms")):
-                times[key] = percent(conv, row[least], row["peak_gflops"])
-            times["percent_of_fmas"] = row["percent_of_fmas"]
-            peaks.append(row["peak_gflops"])
-            add_round(conv["emulsion"], times)
+            rows = layers[f"conv{i}"]
+            warm = rows["warm"]["min"]
+            algorithm, _, schedule = warm["label"].partition(": ")
+            conv.setdefault("emulsion", {"algorithm": algorithm, "schedule": schedule})
+            add_round(conv["emulsion"], our_times(rows))
+            peaks.append(max(warm["peak_before_gflops"], warm["peak_after_gflops"]))
         say(f"ours: {min(first + CHUNK, len(convs))} of {len(convs)}")
     return peaks
 
@@ -249,22 +268,33 @@ def table(convs, peak, peers):
     return "\n".join(lines)
 
 
-def main():
+def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", nargs="+", metavar="NAME",
                         help="only these models' layers; default: all models and the shapes of conv_layers.csv")
     parser.add_argument("--direct", action="store_true", help="direct sums instead of what is expected to be fastest")
     parser.add_argument("--rounds", type=int, default=3, help="of all engines in turns")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of measuring ours, each 16 layers as a whole")
+    parser.add_argument("--seconds", type=float, default=0.3, help="of measuring ours, each layer")
     parser.add_argument("--peer-seconds", type=float, default=0.2, help="each layer, each engine")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build" / "bench", help="where models lie")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "bench" / "results", help="where results go")
+    parser.add_argument("--stem", help="of the results' file names; default: layers (--direct: layers_direct), with "
+                        "--model none is written")
     options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    options.out.mkdir(parents=True, exist_ok=True)
-    convs = distinct_convs(options)
     if options.rounds < 1:
         parser.error("--rounds: one at least")
+    if not options.stem and not options.model:
+        options.stem = "layers_direct" if options.direct else "layers"
+    return options
+
+
+def main():
+    options = parse_options()
+    if not BENCHMARK.exists():
+        sys.exit(f"{BENCHMARK.relative_to(ROOT)} is missing: it is built where CMake finds Google Benchmark (Debian's "
+                 "libbenchmark-dev); install that, then ./dev build")
+    options.folder.mkdir(parents=True, exist_ok=True)
+    convs = distinct_convs(options)
     cores, peaks = os.sched_getaffinity(0), []
     for number in range(options.rounds):
         say(f"round {number + 1} of {options.rounds}")
@@ -282,9 +312,10 @@ def main():
             f"Machine: {report['cpu']} ({' '.join(report['features'])}); "
             + ", ".join(f"{n} {v.split('-')[0]}" for n, v in versions.items()) +
             f".\n\n{table(convs, peak, list(versions))}\n")
-    stem = "layers_direct" if options.direct else "layers"
-    (options.out / f"{stem}.json").write_text(json.dumps(report, indent=1) + "\n")
-    (options.out / f"{stem}.md").write_text(text)
+    if options.stem:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / f"{options.stem}.json").write_text(json.dumps(report, indent=1) + "\n")
+        (options.out / f"{options.stem}.md").write_text(text)
     print(text)
 
 
