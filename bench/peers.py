@@ -9,6 +9,7 @@ With --plans, the network rewritten by each plan runs beside the engines, which 
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -16,9 +17,10 @@ import shutil
 import sys
 
 from machine import available_memory, cpu_features, cpu_name, two_core_speedup
+from peer_worker import ENGINES
 from svg_chart import bars
-from workers import (F32_PEERS, ROOT, Worker, difference, emulsion, our_command, peer_command, ratio, take_turns,
-                     with_external_data, write_input)
+from workers import (F32_PEERS, ROOT, Worker, difference, emulsion, our_command, peer_command, program_hash, ratio,
+                     take_turns, with_external_data, write_input)
 
 NETWORKS = ["resnet34-cifar10", "resnext29-cifar10", "densenet161-cifar10", "resnet18", "resnet50", "mobilenetv2"]
 DEFAULT_PEERS = [*F32_PEERS, "openvino-bf16"]
@@ -136,7 +138,8 @@ def measure(network, threads, cores, options):
     workers, differences = check_outputs(workers, problems)
     take_turns(workers, options.rounds, options.seconds, f"{network}, {threads} thread{'s' if threads > 1 else ''}")
     engines = {w.name: dict(w.record(), difference=differences[w.name]) for w in workers}
-    return {"network": network, "threads": threads, "engines": engines, "left_out": problems}
+    return {"network": network, "threads": threads, "program": program_hash(), "engines": engines,
+            "left_out": problems}
 
 
 def best_peer(result):
@@ -201,12 +204,35 @@ def write_report(results, scaling, options):
         notes.append(f"Two processes of multiply-adds on the two cores do {scaling:.2f} times the work of one"
                      + ("." if scaling >= REAL_CORES else ": not two real cores, so no figures for two threads."))
     text = " ".join(notes) + f"\n\n{table(results, engines)}\n"
+    if others := [f"{r['network']}, {r['threads']} thr." for r in results if outdated(r, options.peers)]:
+        text += f"\nMeasured before the program or an engine became what it is: {'; '.join(others)}.\n"
     if options.plans:
         text += f"\nRewritten by plans, another function than the peers':\n\n{plan_table(results)}\n"
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / f"{options.stem}.json").write_text(json.dumps(report, indent=1) + "\n")
     (options.out / f"{options.stem}.md").write_text(text)
     (options.out / f"{options.stem}.svg").write_text(chart(results, engines))
+
+
+def installed_version(peer):
+    """None: not installed."""
+    try:
+        return importlib.metadata.version(ENGINES[peer][0])
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def outdated(result, peers):
+    """Why measuring it now would measure something else; None: it would not."""
+    if result.get("program") != program_hash():
+        return "by another build of the program"
+    for peer in peers:
+        record, now = result["engines"].get(peer), installed_version(peer)
+        if record and now and record["version"] != now:
+            return f"with {peer} {record['version']}, not {now}"
+        if not record and peer not in result["left_out"]:
+            return f"without {peer}"
+    return None
 
 
 def earlier_report(options):
@@ -239,12 +265,15 @@ def main():
     parser.add_argument("--keep", action="store_true", help="with --all: keep models and libraries")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build" / "bench", help="models, libraries")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "bench" / "results", help="where results go")
-    parser.add_argument("--resume", action="store_true",
-                        help="go on where a run stopped: measure only what its report lacks")
+    parser.add_argument("--resume", nargs="?", const="same", choices=["same", "anyway"],
+                        help="go on where a run stopped: measure only what its report lacks, or has of another build "
+                        "of the program or version of an engine; anyway: keep those too")
     parser.add_argument("--stem", default="peers", help="of the results' file names; default: peers")
     options = parser.parse_args()
     if options.plans and len(options.networks or []) != 1:
         parser.error("--plans belong to one network: name it with --networks")
+    if options.plans and options.resume:
+        parser.error("--resume cannot tell whether plans are the same: leave it or --plans out")
     options.folder.mkdir(parents=True, exist_ok=True)
     networks = options.networks or (our_networks() + torchvision_networks() if options.all else NETWORKS)
     cores = sorted(os.sched_getaffinity(0))
@@ -254,13 +283,20 @@ def main():
         scaling = two_core_speedup(cores, ROOT / "bench" / "fma_rate.c", options.folder) if len(cores) > 1 else 1.0
         print(f"two cores do {scaling:.2f} times the multiply-adds of one", file=sys.stderr)
     failed = []
-    measured = {(r["network"], r["threads"]) for r in results}
     for network in networks:
         for threads in options.threads:
-            if (network, threads) in measured or (threads > 1 and scaling < REAL_CORES):
+            found = next((r for r in results if (r["network"], r["threads"]) == (network, threads)), None)
+            reason = found and outdated(found, options.peers)
+            if (found and (not reason or options.resume == "anyway")) or (threads > 1 and scaling < REAL_CORES):
                 continue
+            if reason:
+                print(f"{network}, {threads} thr.: measured {reason}; measured anew", file=sys.stderr)
             try:
-                results.append(measure(network, threads, cores[:threads], options))
+                result = measure(network, threads, cores[:threads], options)
+                if found:
+                    results[results.index(found)] = result
+                else:
+                    results.append(result)
             except (RuntimeError, OSError, ValueError) as problem:
                 failed.append(f"{network}, {threads} thread(s): {problem}")
                 print(failed[-1], file=sys.stderr)

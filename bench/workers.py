@@ -5,6 +5,8 @@ output for a given input; then, for each line on stdin, a number of seconds, it 
 the times in ms as a JSON list.
 """
 
+import functools
+import hashlib
 import json
 import pathlib
 import statistics
@@ -71,6 +73,12 @@ def emulsion(*arguments):
     if done.returncode != 0:
         raise RuntimeError(f"emulsion {arguments[0]}: {done.stderr.strip()}")
     return done.stdout
+
+
+@functools.cache
+def program_hash():
+    """Tells builds of the program apart, and so what they generate."""
+    return hashlib.sha256(EMULSION.read_bytes()).hexdigest()[:16]
 
 
 def with_external_data(model):
