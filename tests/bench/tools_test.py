@@ -33,6 +33,26 @@ def a_ratio_is_a_tie_where_the_medians_disagree():
     assert "**2.00** (ncnn)" in peers.table([without], ["emulsion"])
 
 
+def a_resumed_run_measures_anew_what_others_measured():
+    peers.program_hash, peers.installed_version = (lambda: "now"), {"ncnn": "2", "mnn": None}.get
+    result = {"program": "now", "engines": {"ncnn": {"version": "2"}, "mnn": {"version": "1"}}, "left_out": {"x": "why"}}
+    assert peers.outdated(result, ["ncnn", "mnn", "x"]) is None
+    assert "another build" in peers.outdated({**result, "program": "before"}, ["ncnn"])
+    assert "another build" in peers.outdated({k: v for k, v in result.items() if k != "program"}, [])
+    assert peers.outdated({**result, "engines": {"ncnn": {"version": "1"}}}, ["ncnn"]) == "with ncnn 1, not 2"
+    assert peers.outdated(result, ["onnxruntime"]) == "without onnxruntime"
+
+
+def a_run_of_some_models_writes_only_where_it_is_told():
+    def stem(*arguments):
+        sys.argv = ["layers.py", *arguments]
+        return layers.parse_options().stem
+
+    assert stem() == "layers" and stem("--direct") == "layers_direct"
+    assert stem("--model", "resnet18") is None and stem("--model", "resnet18", "--direct") is None
+    assert stem("--model", "resnet18", "--stem", "mine") == "mine"
+
+
 def rank_correlations_are_the_textbooks():
     assert abs(accuracy_report.spearman([1, 2, 3, 4], [10, 20, 30, 25]) - 0.8) < 1e-12
     assert abs(accuracy_report.spearman([1, 1, 2, 3], [1, 2, 3, 4]) - 0.9486832980505138) < 1e-12
@@ -120,7 +140,8 @@ def scores_are_zero_for_the_identity_and_add_up():
     assert np.isfinite(score) and score == accuracy_scores.fisher(candidate((1, 1)), names, images, labels, 2)
 
 
-for test in [a_ratio_is_a_tie_where_the_medians_disagree, rank_correlations_are_the_textbooks,
+for test in [a_ratio_is_a_tie_where_the_medians_disagree, a_resumed_run_measures_anew_what_others_measured,
+             a_run_of_some_models_writes_only_where_it_is_told, rank_correlations_are_the_textbooks,
              charts_are_valid_svg, single_layers_have_the_shapes_of_their_networks,
              scores_are_zero_for_the_identity_and_add_up]:
     test()
