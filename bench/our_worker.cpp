@@ -1,7 +1,7 @@
 // The protocol of workers.py for a network that emulsion compiled; linked with NAME.a.
-// Built by workers.py with -DNAME=<name> and -DHEADER="<name>.h", and where the weights lie beside the library,
-// -DWEIGHTS_FILE="<path>".
-// our_worker OUTPUT_ELEMENTS THREADS INPUT OUTPUT: the files are raw float32.
+// Built by workers.py with -DNAME=<name> and -DHEADER="<name>.h", and where the weights lie beside
+// the library, -DWEIGHTS_FILE="<path>". our_worker OUTPUT_ELEMENTS THREADS INPUT OUTPUT: the files
+// are raw float32.
 #include HEADER
 
 #include <chrono>
