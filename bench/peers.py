@@ -204,8 +204,8 @@ def write_report(results, scaling, options):
         notes.append(f"Two processes of multiply-adds on the two cores do {scaling:.2f} times the work of one"
                      + ("." if scaling >= REAL_CORES else ": not two real cores, so no figures for two threads."))
     text = " ".join(notes) + f"\n\n{table(results, engines)}\n"
-    if others := [f"{r['network']}, {r['threads']} thr." for r in results if outdated(r, options.peers)]:
-        text += f"\nMeasured before the program or an engine became what it is: {'; '.join(others)}.\n"
+    if others := [f"{r['network']} ({r['threads']} thr.)" for r in results if outdated(r, options.peers)]:
+        text += f"\nMeasured before the program or an engine became what it is: {', '.join(others)}.\n"
     if options.plans:
         text += f"\nRewritten by plans, another function than the peers':\n\n{plan_table(results)}\n"
     options.out.mkdir(parents=True, exist_ok=True)
@@ -305,6 +305,7 @@ def main():
         if options.all and not options.keep:
             remove_files(network, options.folder)
     if results:
+        write_report(results, scaling, options)
         print((options.out / f"{options.stem}.md").read_text())
     sys.exit("\n".join(failed) if failed else 0)
 
