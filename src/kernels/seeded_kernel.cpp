@@ -48,6 +48,7 @@ Operands seeded_operands(const KernelSpec& spec, const std::vector<PackedConstan
 
 std::vector<const float*> origins(const std::vector<KernelBuffer>& buffers) {
   std::vector<const float*> result;
+  result.reserve(buffers.size());
   for (const KernelBuffer& buffer : buffers) result.push_back(buffer.origin());
   return result;
 }
