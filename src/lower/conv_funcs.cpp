@@ -295,12 +295,15 @@ int64_t input_bytes(const ConvSchedule& schedule, size_t level) {
 
 void schedule_prologue(ConvFuncs& funcs, const ConvSchedule& schedule, const LoopVars& out_vars,
                        int lanes) {
-  size_t level = 0;
-  for (size_t i = 0; i < schedule.outer.size(); ++i)
+  const auto has_variable = [&](const Loop& loop) { return out_vars.contains(loop.name); };
+  const auto first = std::find_if(schedule.outer.begin(), schedule.outer.end(), has_variable);
+  if (first == schedule.outer.end()) return;  // values are computed where they are read
+  size_t level = first - schedule.outer.begin();
+  for (size_t i = level; i < schedule.outer.size(); ++i)
     if (schedule.outer[i].kind == Loop::Kind::parallel) level = i;
   while (level + 1 < schedule.outer.size() && input_bytes(schedule, level) > k_prologue_bytes)
     ++level;
-  while (level > 0 && !out_vars.contains(schedule.outer[level].name)) --level;
+  while (!has_variable(schedule.outer[level])) --level;
   funcs.prologue.compute_at(funcs.out, out_vars.at(schedule.outer[level].name).var)
       .store_in(Halide::MemoryType::Register);
   const int64_t channels = funcs.channels_padded ? schedule.nest.ci : schedule.nest.groups;

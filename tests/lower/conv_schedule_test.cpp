@@ -40,6 +40,18 @@ INSTANTIATE_TEST_SUITE_P(
                     "tile x 2; split x 1; vectorize co 4",
                     "split co 4; fuse co coi; vectorize co 4"));
 
+// Where nothing lies outside the reductions, or a loop of one iteration does.
+TEST(HandWrittenWithPrologue, ComputesTheConv) {
+  ConvCase c = k_odd;
+  const Constant channels = constant({12}, std::vector<float>(12, 0.3f));
+  c.prologue = {channels, channels, Activation{Activation::Kind::relu}};
+  for (const char* schedule : {"interchange n ci; interchange g ky; interchange co kx",
+                               "interchange n ky; vectorize co 4", "interchange n g"})
+    check_conv(c, "direct", schedule);
+  c.co = c.groups = 12;
+  check_conv(c, "depthwise", "interchange co x; interchange n ky");
+}
+
 class TemplateSchedule : public testing::TestWithParam<ConvCase> {};
 
 TEST_P(TemplateSchedule, IsAcceptedAndTheDefaultIsFirst) {
