@@ -6,10 +6,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <deque>
+#include <functional>
 #include <limits>
 #include <utility>
 
+#include "base/file.h"
 #include "base/random.h"
+#include "kernels/loaded_kernel.h"
 #include "lower/algorithm.h"
 #include "lower/buffer_layout.h"
 #include "lower/lower.h"
@@ -18,6 +22,8 @@
 namespace emulsion {
 
 namespace {
+
+constexpr uint64_t k_weight_seed = 1, k_bias_seed = 2;
 
 Tensor noise(const Shape& shape, uint64_t seed) {
   const RandomStream random(seed);
@@ -61,7 +67,8 @@ class Memory {
   Memory(const TensorDescriptor& d, float fill)
       : d_(d), origin_(-input_layout(d).host_offset), floats_(extent(d), fill) {}
 
-  float* host(const BufferLayout& layout) { return floats_.data() + origin_ + layout.host_offset; }
+  float* origin() { return floats_.data() + origin_; }
+  float* host(const BufferLayout& layout) { return origin() + layout.host_offset; }
 
   // f(row-major position, element) for the image, or for the rim with position -1.
   template <class F>
@@ -122,6 +129,57 @@ int call(const Halide::Callable& callable, std::vector<Halide::Buffer<>>& buffer
   }
 }
 
+// Calls a kernel on tensors by descriptor.
+using Kernel = std::function<Status(const std::vector<Memory*>& inputs, Memory& output)>;
+
+Result<Kernel> jit_kernel(const KernelSpec& spec) {
+  TRY(const LoweredKernel kernel, lower(spec));
+  try {
+    const Halide::Callable callable = kernel.pipeline().compile_to_callable(
+        kernel.arguments, kernel.target.with_feature(Halide::Target::JIT)
+                              .with_feature(Halide::Target::NoAsserts)
+                              .with_feature(Halide::Target::NoBoundsQuery));
+    std::vector<Halide::Buffer<>> constants;
+    for (const PackedConstant& p : pack_constants(spec, spec.op)) {
+      Halide::Buffer<>& copy =
+          constants.emplace_back(Halide::Float(8 * bytes_of(p.type)), p.extents);
+      const std::string bytes = stored_bytes(p);
+      EMULSION_CHECK(copy.size_in_bytes() == bytes.size());
+      std::memcpy(copy.data(), bytes.data(), bytes.size());
+    }
+    return Kernel([=](const std::vector<Memory*>& inputs, Memory& output) -> Status {
+      std::vector<Halide::Buffer<>> buffers;
+      for (size_t i = 0; i < inputs.size(); ++i)
+        buffers.push_back(
+            buffer(inputs[i]->host(input_layout(spec.inputs[i])), kernel.arguments[i].dimensions));
+      buffers.insert(buffers.end(), constants.begin(), constants.end());
+      buffers.push_back(
+          buffer(output.host(output_layout(spec.output)), kernel.output.dimensions()));
+      if (const int code = call(callable, buffers)) return failure("the kernel returned {}", code);
+      return ok();
+    });
+  } catch (const Halide::Error& e) {
+    return failure("{}", e.what());
+  }
+}
+
+// Cached only as long as the program runs.
+Result<Kernel> object_kernel(const KernelSpec& spec) {
+  static const TemporaryDirectory folder;
+  static KernelCache cache(folder.path(), EMULSION_KERNEL_WORKER, 1);
+  TRY(const LoadedKernel kernel, LoadedKernel::load(cache, spec));
+  std::vector<KernelBuffer> constants;
+  std::vector<const float*> packed;
+  for (const PackedConstant& p : pack_constants(spec, spec.op))
+    packed.push_back(constants.emplace_back(stored_constant(p)).origin());
+  return Kernel([=](const std::vector<Memory*>& inputs, Memory& output) {
+    (void)constants;  // kept
+    std::vector<const float*> origins;
+    for (Memory* input : inputs) origins.push_back(input->origin());
+    return kernel.run(origins, packed, output.origin());
+  });
+}
+
 TensorDescriptor image(const Shape& shape, const Pad4& rim, int64_t more_channels) {
   Shape parent = shape;
   parent[1] += more_channels;
@@ -130,25 +188,35 @@ TensorDescriptor image(const Shape& shape, const Pad4& rim, int64_t more_channel
   return d;
 }
 
-}  // namespace
-
-Conv ConvCase::conv() const {
+Conv abstract_conv(const ConvCase& c) {
   Conv conv;
-  conv.stride = stride;
-  conv.dilation = dilation;
-  conv.pad = pad;
-  conv.groups = groups;
-  conv.weight = noise_constant({co, input[1] / groups, kernel[0], kernel[1]}, 1);
-  if (bias) conv.bias = noise_constant({co}, 2);
-  conv.prologue = prologue;
-  conv.epilogue.residual = residual;
-  conv.epilogue.activation = activation;
+  conv.stride = c.stride;
+  conv.dilation = c.dilation;
+  conv.pad = c.pad;
+  conv.groups = c.groups;
+  conv.weight = abstract_constant({c.co, c.input[1] / c.groups, c.kernel[0], c.kernel[1]});
+  if (c.bias) conv.bias = abstract_constant({c.co});
+  conv.prologue = c.prologue;
+  conv.epilogue.residual = c.residual;
+  conv.epilogue.activation = c.activation;
   return conv;
 }
 
+}  // namespace
+
+Conv ConvCase::conv() const {
+  return std::get<Conv>(with_noise(abstract_conv(*this)));
+}
+
 KernelSpec ConvCase::spec() const {
+  KernelSpec spec = abstract_spec();
+  spec.op = with_noise(spec.op);
+  return spec;
+}
+
+KernelSpec ConvCase::abstract_spec() const {
   KernelSpec spec;
-  const Conv op = conv();
+  const Conv op = abstract_conv(*this);
   spec.op = op;
   Pad4 rim = pad;
   for (int side = 0; side < 4; ++side) rim[side] += more_rim[side];
@@ -169,71 +237,69 @@ std::string describe(const ConvCase& c) {
   return fmt::format("{} on {}", to_text(spec.op), to_text(spec.inputs[0]));
 }
 
-void check_conv(const KernelSpec& spec) {
-  check_conv(spec, find_algorithm(spec.algorithm)->error_bound);
+Op with_noise(Op op) {
+  const auto fill = [](Constant& c, uint64_t seed) {
+    if (c && c->abstract()) c = noise_constant(c->shape, seed);
+  };
+  const auto fill_conv = [&](Conv& conv) {
+    fill(conv.weight, k_weight_seed);
+    fill(conv.bias, k_bias_seed);
+    fill(conv.prologue.scale, k_bias_seed + 1);
+    fill(conv.prologue.shift, k_bias_seed + 2);
+    if (conv.prologue.activation) fill(conv.prologue.activation->slope, k_bias_seed + 3);
+    if (conv.epilogue.activation) fill(conv.epilogue.activation->slope, k_bias_seed + 4);
+  };
+  if (auto* conv = std::get_if<Conv>(&op)) fill_conv(*conv);
+  if (auto* chain = std::get_if<ConvChain>(&op))
+    for (Conv& conv : chain->convs) fill_conv(conv);
+  return op;
+}
+
+double conv_error(const KernelSpec& spec, Delivery delivery) {
+  SCOPED_TRACE(
+      fmt::format("{} with {}, schedule '{}'", to_text(spec.op), spec.algorithm, spec.schedule));
+  constexpr float k_nan = std::numeric_limits<float>::quiet_NaN();
+  constexpr double k_failed = std::numeric_limits<double>::infinity();
+  const Result<Kernel> kernel = delivery == Delivery::jit ? jit_kernel(spec) : object_kernel(spec);
+  if (!kernel.ok()) {
+    ADD_FAILURE() << kernel.error().message;
+    return k_failed;
+  }
+  const auto run = [&](const std::vector<Memory*>& inputs, Memory& output) {
+    const Status status = (*kernel)(inputs, output);
+    if (!status.ok()) ADD_FAILURE() << status.error().message;
+    return status.ok();
+  };
+  std::vector<Tensor> values;
+  std::deque<Memory> memories;
+  std::vector<Memory*> inputs;
+  for (const TensorDescriptor& d : spec.inputs) {
+    const Tensor& value = values.emplace_back(noise(d.shape, 10 + inputs.size()));
+    inputs.push_back(&memories.emplace_back(d, k_nan));
+    inputs.back()->for_each(true,
+                            [&](int64_t at, float& x) { x = at < 0 ? 0.0f : value.data[at]; });
+  }
+  Memory output(spec.output, k_nan);
+  if (!run(inputs, output)) return k_failed;
+  const Tensor expected = evaluate(spec.op, values);
+  Tensor computed(expected.shape);
+  output.for_each(false,
+                  [&](int64_t at, float& x) { computed.data[at] = std::exchange(x, k_nan); });
+  EXPECT_TRUE(output.all([](float x) { return std::isnan(x); })) << "written outside the output";
+  if (may_overwrite_residual(spec) && run(inputs, *inputs[1])) {
+    int64_t different = 0;
+    inputs[1]->for_each(false, [&](int64_t at, float& x) { different += x != computed.data[at]; });
+    EXPECT_EQ(different, 0) << "elements differ when the output lies over the residual";
+  }
+  return relative_to_largest(computed, expected);
+}
+
+void check_conv(const KernelSpec& spec, Delivery delivery) {
+  EXPECT_LE(conv_error(spec, delivery), error_bound(spec));
 }
 
 void check_conv(const KernelSpec& spec, double bound) {
-  SCOPED_TRACE(
-      fmt::format("{} with {}, schedule '{}'", to_text(spec.op), spec.algorithm, spec.schedule));
-  Result<LoweredKernel> kernel = lower(spec);
-  ASSERT_TRUE(kernel.ok()) << kernel.error().message;
-  std::vector<Tensor> inputs;
-  std::vector<std::unique_ptr<Memory>> memories;
-  std::vector<Halide::Buffer<>> buffers;
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const TensorDescriptor& d : spec.inputs) {
-    inputs.push_back(noise(d.shape, 10 + inputs.size()));
-    Memory& memory = *memories.emplace_back(std::make_unique<Memory>(d, nan));
-    memory.for_each(true,
-                    [&](int64_t at, float& x) { x = at < 0 ? 0.0f : inputs.back().data[at]; });
-    buffers.push_back(
-        buffer(memory.host(input_layout(d)), kernel->arguments[buffers.size()].dimensions));
-  }
-  for (const PackedConstant& p : pack_constants(spec, spec.op)) {
-    Halide::Buffer<> copy(Halide::Float(8 * bytes_of(p.type)), p.extents);
-    ASSERT_EQ(copy.number_of_elements(), p.data.size());
-    const std::string bytes = stored_bytes(p);
-    std::memcpy(copy.data(), bytes.data(), bytes.size());
-    buffers.push_back(copy);
-  }
-  Memory result(spec.output, nan);
-  buffers.push_back(buffer(result.host(output_layout(spec.output)), kernel->output.dimensions()));
-  const Tensor expected = evaluate(spec.op, inputs);
-  Tensor computed(expected.shape);
-  try {
-    const Halide::Callable callable = kernel->pipeline().compile_to_callable(
-        kernel->arguments, kernel->target.with_feature(Halide::Target::JIT)
-                               .with_feature(Halide::Target::NoAsserts)
-                               .with_feature(Halide::Target::NoBoundsQuery));
-    ASSERT_EQ(call(callable, buffers), 0);
-    result.for_each(false,
-                    [&](int64_t at, float& x) { computed.data[at] = std::exchange(x, nan); });
-    if (may_overwrite_residual(spec)) {
-      Memory& residual = *memories[1];
-      buffers.back() =
-          buffer(residual.host(output_layout(spec.output)), kernel->output.dimensions());
-      ASSERT_EQ(call(callable, buffers), 0);
-      int64_t different = 0;
-      residual.for_each(false, [&](int64_t at, float& x) { different += x != computed.data[at]; });
-      EXPECT_EQ(different, 0) << "elements differ when the output lies over the residual";
-    }
-  } catch (const Halide::Error& e) {
-    FAIL() << e.what();
-  }
-
-  double largest = 0, worst = 0;
-  int64_t where = -1;
-  for (size_t at = 0; at < expected.data.size(); ++at) {
-    largest = std::max(largest, std::abs(double{expected.data[at]}));
-    const double difference = std::abs(double{computed.data[at]} - expected.data[at]);
-    if (!(difference <= worst)) {
-      worst = difference;
-      where = static_cast<int64_t>(at);
-    }
-  }
-  EXPECT_LE(worst, bound * largest) << "at element " << where;
-  EXPECT_TRUE(result.all([](float x) { return std::isnan(x); })) << "written outside the output";
+  EXPECT_LE(conv_error(spec), bound);
 }
 
 void check_conv(const ConvCase& c, const std::string& algorithm, const std::string& schedule,

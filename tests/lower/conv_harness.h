@@ -1,5 +1,5 @@
-// Runs a conv as a JIT-compiled kernel and compares it with evaluate(). Tensors end where their
-// memory does: reading beyond one is a crash.
+// Runs a conv's kernel and compares it with evaluate(). Tensors end where their memory does:
+// reading beyond one is a crash.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -30,14 +30,27 @@ struct ConvCase {
   Conv conv() const;
   // Descriptors filled in; algorithm and schedule empty, target host.
   KernelSpec spec() const;
+  // The same without the data of weights and bias.
+  KernelSpec abstract_spec() const;
 };
 
 std::string describe(const ConvCase& c);
 
-// The completed spec's kernel computes the conv within the algorithm's error bound, on noise, and
-// writes nothing but its output; where its output may lie over its residual, it does that again.
-void check_conv(const KernelSpec& spec);
-// The same within a bound of one's own, in the largest output.
+// Noise, the same each time, for every constant of a conv or of a chain of them that has no data.
+Op with_noise(Op op);
+
+// How a kernel gets into this process: compiled there, or as networks have it: an object file from
+// a kernel cache, with prefetches and with its scratch on the stack.
+enum class Delivery { jit, object };
+
+// The largest error of the completed spec's kernel, over the largest output, on noise. Fails where
+// it does not compile, or writes anything but its output; where its output may lie over its
+// residual, it does that again.
+double conv_error(const KernelSpec& spec, Delivery delivery = Delivery::jit);
+
+// The error is no more than the spec's bound.
+void check_conv(const KernelSpec& spec, Delivery delivery = Delivery::jit);
+// The same within a bound of one's own.
 void check_conv(const KernelSpec& spec, double bound);
 // Completes first.
 void check_conv(const ConvCase& c, const std::string& algorithm = "",

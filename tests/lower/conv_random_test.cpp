@@ -1,55 +1,63 @@
-// Random convs under random steps: a schedule is refused, or computes the conv.
-#include <gmock/gmock.h>
+// Random convs, algorithms and schedules: a schedule is refused, or computes the conv.
+//
+// Each test runs for EMULSION_RANDOM_SECONDS (20), but k_least_cases at least; EMULSION_RANDOM_SEED
+// (0) draws other cases. The n-th case of a test depends on nothing but the seed and n. More than
+// 100 seconds exceed what ctest allows: run the program itself. It prints each case before it runs
+// it; see replay.h for how to run one again.
+#include <chrono>
 
 #include "base/random.h"
-#include "conv_harness.h"
 #include "lower/algorithm.h"
-#include "lower/lower.h"
+#include "odd_convs.h"
+#include "replay.h"
 
 namespace emulsion {
 namespace {
 
+constexpr uint64_t k_least_cases = 16;
+
+int64_t setting(const char* variable, int64_t otherwise) {
+  const char* const text = std::getenv(variable);
+  return text ? std::stoll(text) : otherwise;
+}
+
 class Draws {
  public:
-  explicit Draws(uint64_t seed) : stream_(seed, "conv_random_test") {}
-  int64_t of(std::initializer_list<int64_t> values) {
-    return values.begin()[stream_.below(next_++, values.size())];
-  }
+  Draws(uint64_t seed, const char* test, uint64_t number) : stream_(seed, test, number) {}
   size_t below(size_t n) { return stream_.below(next_++, n); }
+  Pick pick() {
+    return [this](size_t n) { return below(n); };
+  }
 
  private:
   RandomStream stream_;
   uint64_t next_ = 0;
 };
 
-ConvCase random_conv(Draws& draw) {
-  ConvCase c;
-  const int64_t groups = draw.of({1, 1, 1, 2, 3, 8});
-  const bool depthwise = draw.of({0, 0, 0, 1}) == 1;
-  const int64_t ci = draw.of({1, 3, 4, 8, 17, 32}), co = draw.of({1, 3, 4, 8, 16, 17, 33, 48});
-  c.input = {draw.of({1, 1, 2}), ci * groups, draw.of({1, 5, 7, 13}), draw.of({1, 5, 7, 13})};
-  c.co = co * groups;
-  c.groups = static_cast<int>(groups);
-  if (depthwise) {
-    c.groups = static_cast<int>(c.input[1]);
-    c.co = c.input[1];
-  }
-  const auto size = static_cast<int>(draw.of({1, 3, 3, 5}));
-  c.kernel = {size, size};
-  c.stride = {static_cast<int>(draw.of({1, 1, 2, 3})), static_cast<int>(draw.of({1, 1, 2}))};
-  c.dilation = {static_cast<int>(draw.of({1, 1, 2})), 1};
-  for (int& side : c.pad) side = size == 1 ? 0 : size - 1 + static_cast<int>(draw.of({0, 0, 1}));
-  c.pad[0] += c.dilation[0] * (size - 1);  // so that the smallest image holds one kernel
-  for (int& side : c.more_rim) side = static_cast<int>(draw.of({0, 0, 2}));
-  for (int& side : c.output_rim) side = static_cast<int>(draw.of({0, 1}));
-  c.parent_channels = draw.of({0, 5});
-  c.residual = draw.of({0, 1}) == 1;
-  if (draw.of({0, 1}) == 1) c.activation = Activation{Activation::Kind::relu};
-  return c;
+// Draws until there is something.
+template <class Draw>
+auto first_of(const Draw& draw) {
+  while (true)
+    if (auto drawn = draw()) return *drawn;
+}
+
+KernelSpec with_some_half_weights(KernelSpec spec, Draws& draws) {
+  std::string reason;
+  if (draws.below(4) == 0 && takes_half_weights(spec, &reason)) spec.weights = ElementType::f16;
+  return spec;
+}
+
+KernelSpec kernel_of(const OddFamily& family, Draws& draws) {
+  return with_some_half_weights(
+      first_of([&] { return spec_of(family, draw(family, draws.pick())); }), draws);
+}
+
+KernelSpec odd_kernel(Draws& draws) {
+  return kernel_of(odd_families()[draws.below(odd_families().size())], draws);
 }
 
 // Steps drawn from a small alphabet, those that do not apply left out.
-std::string random_schedule(Draws& draw, KernelSpec spec) {
+std::string random_schedule(Draws& draws, KernelSpec spec) {
   static const char* alphabet[] = {
       "tile co 16",        "tile co 8",         "tile co 24",       "tile g 2",
       "tile g 8",          "tile x 2",          "tile x 3",         "split y 2",
@@ -62,78 +70,84 @@ std::string random_schedule(Draws& draw, KernelSpec spec) {
   std::string schedule;
   for (int tries = 0; tries < 14; ++tries) {
     spec.schedule =
-        schedule + (schedule.empty() ? "" : "; ") + alphabet[draw.below(std::size(alphabet))];
+        schedule + (schedule.empty() ? "" : "; ") + alphabet[draws.below(std::size(alphabet))];
     if (completed(spec).ok()) schedule = spec.schedule;
   }
   return schedule;
 }
 
-// Says first what it runs, so that a crash can be replayed.
-void check_and_say(const ConvCase& c, const KernelSpec& spec) {
-  fmt::print("{}: {}: {}\n", describe(c), spec.algorithm, spec.schedule);
-  std::fflush(stdout);
-  check_conv(spec);
+Replayable with_random_steps(Draws& draws) {
+  KernelSpec spec = odd_kernel(draws);
+  spec.schedule = random_schedule(draws, spec);
+  return {*completed(spec)};
 }
 
-class RandomConv : public testing::TestWithParam<int> {};
+Replayable with_schedule_of_a_template(KernelSpec spec, Draws& draws) {
+  const std::vector<std::string> schedules = find_algorithm(spec.algorithm)->schedules(spec);
+  spec.schedule = schedules[draws.below(schedules.size())];
+  Replayable result{*completed(spec)};
+  if (draws.below(8) > 0) return result;
+  result.delivery = Delivery::object;
+  const int kilobytes[] = {0, 1, 4, 64};
+  result.spec.prefetch_next_kb = kilobytes[draws.below(4)];
+  return result;
+}
 
-TEST_P(RandomConv, EqualsTheReferenceUnderRandomSteps) {
-  Draws draw(GetParam());
-  const ConvCase c = random_conv(draw);
-  SCOPED_TRACE(describe(c));
-  KernelSpec spec = c.spec();
-  spec.target = *resolve_target("host");
-  std::vector<const char*> applicable;
-  for (const Algorithm& algorithm : algorithms()) {
-    std::string reason;
-    if (algorithm.applies(spec, &reason)) applicable.push_back(algorithm.name);
+Replayable odd_conv(Draws& draws) {
+  return with_schedule_of_a_template(odd_kernel(draws), draws);
+}
+
+Replayable large_conv(Draws& draws) {
+  return with_schedule_of_a_template(kernel_of(large_family(), draws), draws);
+}
+
+Replayable chain(Draws& draws) {
+  return with_schedule_of_a_template(first_of([&] { return draw_chain(draws.pick()); }), draws);
+}
+
+struct Kind {
+  const char* name;
+  Replayable (*draw)(Draws& draws);
+};
+
+class RandomConv : public testing::TestWithParam<Kind> {
+ protected:
+  void SetUp() override {
+    if (line_to_replay()) GTEST_SKIP() << "[SKIP] another case is replayed";
   }
-  spec.algorithm = applicable[draw.below(applicable.size())];
-  spec.schedule = random_schedule(draw, spec);
-  const auto full = completed(spec);
-  ASSERT_TRUE(full.ok()) << full.error().message;
-  check_and_say(c, *full);
-}
-
-// Shapes that suit the templates' own tiles better.
-ConvCase random_large_conv(Draws& draw) {
-  ConvCase c;
-  const int64_t groups = draw.of({1, 1, 2});
-  c.input = {draw.of({1, 1, 2}), draw.of({16, 32, 96, 256}) * groups, draw.of({4, 7, 8, 14}),
-             draw.of({4, 7, 8, 30})};
-  c.co = draw.of({16, 24, 64, 256}) * groups;
-  c.groups = static_cast<int>(groups);
-  const auto size = static_cast<int>(draw.of({1, 3, 3, 3}));
-  c.kernel = {size, size};
-  c.stride = draw.of({0, 0, 1}) == 1 ? Extent2{2, 2} : Extent2{1, 1};
-  for (int& side : c.pad) side = size / 2;
-  c.parent_channels = draw.of({0, 5});
-  c.residual = draw.of({0, 1}) == 1;
-  return c;
-}
-
-TEST_P(RandomConv, EqualsTheReferenceUnderAnAlternativeOfItsTemplate) {
-  Draws draw(1000 + GetParam());
-  const ConvCase c = random_large_conv(draw);
-  SCOPED_TRACE(describe(c));
-  KernelSpec spec = c.spec();
-  spec.target = *resolve_target("host");
-  std::vector<KernelSpec> alternatives;
-  for (const Algorithm& algorithm : algorithms()) {
-    std::string reason;
-    if (!algorithm.applies(spec, &reason)) continue;
-    for (const std::string& schedule : algorithm.schedules(spec)) {
-      alternatives.push_back(spec);
-      alternatives.back().algorithm = algorithm.name;
-      alternatives.back().schedule = schedule;
-    }
+  static Replayable nth_case(uint64_t n) {
+    static const auto seed = static_cast<uint64_t>(setting("EMULSION_RANDOM_SEED", 0));
+    Draws draws(seed, GetParam().name, n);
+    return GetParam().draw(draws);
   }
-  const auto full = completed(alternatives[draw.below(alternatives.size())]);
-  ASSERT_TRUE(full.ok()) << full.error().message;
-  check_and_say(c, *full);
+};
+
+TEST_P(RandomConv, EqualsTheReference) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::seconds(setting("EMULSION_RANDOM_SECONDS", 20));
+  for (uint64_t n = 0; (n < k_least_cases || Clock::now() < end) && !HasFailure(); ++n)
+    check_line(to_line(nth_case(n)));
 }
 
-INSTANTIATE_TEST_SUITE_P(, RandomConv, testing::Range(0, 40));
+TEST_P(RandomConv, IsTheSameWhenItIsReadFromItsLine) {
+  for (uint64_t n = 0; n < k_least_cases; ++n) {
+    const Replayable c = nth_case(n);
+    const std::string line = to_line(c);
+    EXPECT_EQ(line.find('\n'), std::string::npos);
+    const auto read = parse_line(line);
+    ASSERT_TRUE(read.ok()) << read.error().message;
+    EXPECT_EQ(to_text(read->spec), to_text(c.spec));
+    EXPECT_EQ(read->delivery, c.delivery);
+    EXPECT_EQ(to_line(*read), line);
+    EXPECT_EQ(to_line(nth_case(n)), line);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, RandomConv,
+                         testing::Values(Kind{"RandomSteps", with_random_steps},
+                                         Kind{"OddConvs", odd_conv}, Kind{"LargeConvs", large_conv},
+                                         Kind{"Chains", chain}),
+                         [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace emulsion
