@@ -63,7 +63,10 @@ TEST(KernelObject, ErrorsNameTheKernel) {
   spec.target = *resolve_target("host");
   spec = *completed(spec);
   const Status status = compile_to_object(spec, "/nonexistent/folder/kernel.o");
-  EXPECT_FALSE(status.ok());
+  ASSERT_FALSE(status.ok());
+  for (const std::string& part : {to_text(spec.op), spec.algorithm, spec.schedule})
+    EXPECT_THAT(status.error().message, HasSubstr(part));
+  EXPECT_THAT(status.error().message, HasSubstr("/nonexistent/folder/kernel.o"));
 }
 
 TEST(Runtime, CompilesForATarget) {

@@ -25,10 +25,11 @@ TensorDescriptor descriptor(const Shape& shape, Layout layout);
 Tensor noise(const Shape& shape, uint64_t seed);
 Constant noise_constant(const Shape& shape, uint64_t seed);
 
-// The kernel of the op on inputs of noise, in these layouts, equals evaluate() within the
-// algorithm's bound, and writes nothing outside its output.
+// The kernel of the op on inputs of noise, in these layouts, equals evaluate() within its bound,
+// and writes nothing outside its output. `error` becomes the largest error over the largest output.
 void check_op(const Op& op, const std::vector<Shape>& inputs, Layout in, Layout out,
-              const std::string& target = "host", ElementType weights = ElementType::f32);
+              const std::string& target = "host", ElementType weights = ElementType::f32,
+              double* error = nullptr);
 // In five pairs of layouts, each layout on either side, those that are equal for these shapes once.
 void check_op(const Op& op, const std::vector<Shape>& inputs);
 
