@@ -20,11 +20,18 @@ TEST_P(LesserTarget, ComputesEveryAlgorithm) {
   if (resolve_target("host")->find("x86-64-linux") != 0)
     GTEST_SKIP() << "[SKIP] not an x86 machine";
   const Activation relu{Activation::Kind::relu};
-  check_conv({.input = {1, 12, 7, 9}, .co = 21, .residual = true, .activation = relu}, "direct", "",
-             GetParam());
-  check_conv({.input = {1, 12, 6, 6}, .co = 20, .kernel = {1, 1}, .pad = {0, 0, 0, 0}}, "pointwise",
-             "", GetParam());
-  check_conv({.input = {1, 13, 7, 7}, .co = 13, .groups = 13}, "depthwise", "", GetParam());
+  const ConvCase odd{.input = {1, 12, 7, 9}, .co = 21, .residual = true, .activation = relu};
+  const ConvCase pointwise{.input = {1, 12, 6, 6}, .co = 20, .kernel = {1, 1}, .pad = {0, 0, 0, 0}};
+  const ConvCase depthwise{.input = {1, 13, 7, 7}, .co = 13, .groups = 13};
+  const ConvCase narrow{.input = {1, 24, 7, 7}, .co = 16, .groups = 8};
+  for (const auto& [algorithm, c] : {std::pair{"direct", odd},
+                                     {"winograd2", odd},
+                                     {"winograd4", odd},
+                                     {"winograd6", odd},
+                                     {"pointwise", pointwise},
+                                     {"depthwise", depthwise},
+                                     {"packed", narrow}})
+    check_conv(c, algorithm, "", GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(, LesserTarget,

@@ -2,8 +2,8 @@
 #include "replay.h"
 
 #include <gmock/gmock.h>
+#include <gtest/gtest-spi.h>
 
-#include "base/half.h"
 #include "lower/algorithm.h"
 #include "lower/lower.h"
 #include "odd_convs.h"
@@ -61,12 +61,14 @@ TEST(Replay, RefusesWhatIsNoCase) {
   EXPECT_THAT(message(line.substr(0, line.find(" / output"))), HasSubstr("no 'output' line"));
 }
 
-// What the sweeps rest on: a conv that errs, and a kernel that is wrong, are seen.
-TEST(Replay, SeesErrors) {
-  KernelSpec spec = example().spec;
-  spec.weights = ElementType::f32;
-  EXPECT_GT(conv_error(spec), 0);
-  EXPECT_LE(conv_error(spec), error_bound(spec));
+TEST(Replay, AFailureShowsTheLine) {
+  EXPECT_FATAL_FAILURE(check_line("jit"), "EMULSION_REPLAY='jit'");
+}
+
+TEST(Replay, AnErrorBeyondTheBoundIsAFailure) {
+  const KernelSpec spec = example().spec;
+  check_conv(spec);
+  EXPECT_NONFATAL_FAILURE(check_conv(spec, 0.0), "conv_error");
 }
 
 }  // namespace
