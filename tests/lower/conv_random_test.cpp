@@ -34,16 +34,22 @@ class Draws {
   uint64_t next_ = 0;
 };
 
-// Draws until there is something.
+// Bounds are of the largest output: some must not have cancelled out.
+constexpr int64_t k_least_outputs = 16, k_least_half_channels = 16;
+
+// Draws until there is a kernel.
 template <class Draw>
-auto first_of(const Draw& draw) {
+KernelSpec first_of(const Draw& draw) {
   while (true)
-    if (auto drawn = draw()) return *drawn;
+    if (const std::optional<KernelSpec> spec = draw())
+      if (element_count(spec->output.shape) >= k_least_outputs) return *spec;
 }
 
 KernelSpec with_some_half_weights(KernelSpec spec, Draws& draws) {
   std::string reason;
-  if (draws.below(4) == 0 && takes_half_weights(spec, &reason)) spec.weights = ElementType::f16;
+  if (draws.below(4) == 0 && takes_half_weights(spec, &reason) &&
+      std::get<Conv>(spec.op).weight->shape[1] >= k_least_half_channels)
+    spec.weights = ElementType::f16;
   return spec;
 }
 
