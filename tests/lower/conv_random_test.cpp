@@ -5,6 +5,7 @@
 // 100 seconds exceed what ctest allows: run the program itself. It prints each case before it runs
 // it; see replay.h for how to run one again.
 #include <chrono>
+#include <ostream>
 
 #include "base/random.h"
 #include "lower/algorithm.h"
@@ -115,6 +116,9 @@ struct Kind {
   const char* name;
   Replayable (*draw)(Draws& draws);
 };
+void PrintTo(const Kind& kind, std::ostream* out) {
+  *out << kind.name;
+}
 
 class RandomConv : public testing::TestWithParam<Kind> {
  protected:
