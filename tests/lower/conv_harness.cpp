@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "emulated_kernel.h"
 #include "kernels/loaded_kernel.h"
 #include "lower/algorithm.h"
 #include "lower/buffer_layout.h"
@@ -69,6 +70,7 @@ class Memory {
 
   float* origin() { return floats_.data() + origin_; }
   float* host(const BufferLayout& layout) { return origin() + layout.host_offset; }
+  Floats floats() { return {floats_.data(), floats_.size()}; }
 
   // f(row-major position, element) for the image, or for the rim with position -1.
   template <class F>
@@ -164,20 +166,55 @@ Result<Kernel> jit_kernel(const KernelSpec& spec) {
 }
 
 // Cached only as long as the program runs.
-Result<Kernel> object_kernel(const KernelSpec& spec) {
+KernelCache& cache() {
   static const TemporaryDirectory folder;
   static KernelCache cache(folder.path(), EMULSION_KERNEL_WORKER, 1);
-  TRY(const LoadedKernel kernel, LoadedKernel::load(cache, spec));
+  return cache;
+}
+
+std::vector<KernelBuffer> stored_constants(const KernelSpec& spec) {
   std::vector<KernelBuffer> constants;
-  std::vector<const float*> packed;
   for (const PackedConstant& p : pack_constants(spec, spec.op))
-    packed.push_back(constants.emplace_back(stored_constant(p)).origin());
+    constants.push_back(stored_constant(p));
+  return constants;
+}
+
+Result<Kernel> object_kernel(const KernelSpec& spec) {
+  TRY(const LoadedKernel kernel, LoadedKernel::load(cache(), spec));
+  const std::vector<KernelBuffer> constants = stored_constants(spec);
   return Kernel([=](const std::vector<Memory*>& inputs, Memory& output) {
-    (void)constants;  // kept
-    std::vector<const float*> origins;
+    std::vector<const float*> origins, packed;
     for (Memory* input : inputs) origins.push_back(input->origin());
+    for (const KernelBuffer& constant : constants) packed.push_back(constant.origin());
     return kernel.run(origins, packed, output.origin());
   });
+}
+
+Result<Kernel> emulated_kernel(const KernelSpec& spec) {
+  TRY(const CompiledKernel compiled, cache().compile(spec));
+  TRY(const std::filesystem::path library, cache().shared_library(compiled, spec.target));
+  return Kernel([=, constants = stored_constants(spec)](const std::vector<Memory*>& inputs,
+                                                        Memory& output) mutable {
+    std::vector<Floats> memories;
+    std::vector<EmulatedArgument> arguments;
+    const auto add = [&](const Floats& memory, const float* host) {
+      const auto same = std::find_if(memories.begin(), memories.end(),
+                                     [&](const Floats& m) { return m.data == memory.data; });
+      arguments.push_back({static_cast<size_t>(same - memories.begin()), host - memory.data});
+      if (same == memories.end()) memories.push_back(memory);
+    };
+    for (size_t i = 0; i < inputs.size(); ++i)
+      add(inputs[i]->floats(), inputs[i]->host(input_layout(spec.inputs[i])));
+    for (KernelBuffer& constant : constants)
+      add({constant.origin(), constant.descriptor().shape[0]}, constant.origin());
+    add(output.floats(), output.host(output_layout(spec.output)));
+    return run_emulated(library, compiled.name, memories, arguments);
+  });
+}
+
+Result<Kernel> delivered(const KernelSpec& spec, Delivery delivery) {
+  if (emulates(spec.target)) return emulated_kernel(spec);
+  return delivery == Delivery::jit ? jit_kernel(spec) : object_kernel(spec);
 }
 
 TensorDescriptor image(const Shape& shape, const Pad4& rim, int64_t more_channels) {
@@ -260,7 +297,7 @@ double conv_error(const KernelSpec& spec, Delivery delivery) {
       fmt::format("{} with {}, schedule '{}'", to_text(spec.op), spec.algorithm, spec.schedule));
   constexpr float k_nan = std::numeric_limits<float>::quiet_NaN();
   constexpr double k_failed = std::numeric_limits<double>::infinity();
-  const Result<Kernel> kernel = delivery == Delivery::jit ? jit_kernel(spec) : object_kernel(spec);
+  const Result<Kernel> kernel = delivered(spec, delivery);
   if (!kernel.ok()) {
     ADD_FAILURE() << kernel.error().message;
     return k_failed;

@@ -39,8 +39,9 @@ std::string describe(const ConvCase& c);
 // Noise, the same each time, for every constant of a conv or of a chain of them that has no data.
 Op with_noise(Op op);
 
-// How a kernel gets into this process: compiled there, or as networks have it: an object file from
-// a kernel cache, with prefetches and with its scratch on the stack.
+// How a kernel is run: compiled in this process, or as networks have it: an object file from a
+// kernel cache, with prefetches and with its scratch on the stack. One for a processor that
+// emulated_kernel.h emulates is always such an object.
 enum class Delivery { jit, object };
 
 // The largest error of the completed spec's kernel, over the largest output, on noise. Fails where

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "base/random.h"
+#include "emulated_kernel.h"
 #include "lower/algorithm.h"
 #include "lower/conv_chain.h"
 #include "lower/lower.h"
@@ -134,6 +135,8 @@ const std::vector<std::string>& targets_here() {
     std::vector<std::string> result{host};
     if (host.starts_with("x86-64-linux") && host.find("avx512") != std::string::npos)
       result.push_back(resolve_target("x86-64-linux-avx-avx2-f16c-fma-sse41").value());
+    const std::string neon = resolve_target("arm-64-linux").value();
+    if (emulates(neon)) result.push_back(neon);
     return result;
   }();
   return targets;
@@ -258,8 +261,10 @@ std::optional<KernelSpec> draw_chain(const Pick& pick) {
   return spec;
 }
 
-std::vector<OddConv> pairwise(const OddFamily& family) {
-  const RandomStream random(0, family.name);
+std::vector<OddConv> pairwise(const OddFamily& all_targets, int target) {
+  OddFamily family = all_targets;
+  family.values[k_target] = {target};
+  const RandomStream random(0, family.name, target);
   uint64_t position = 0;
   std::vector<OddConv> list;
   std::set<Pair> missing = all_pairs(family.values);

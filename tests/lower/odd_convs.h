@@ -48,7 +48,7 @@ const std::vector<OddFamily>& odd_families();
 // Channels and images that suit the templates' own tiles better.
 const OddFamily& large_family();
 
-// "host", and AVX2 where the host has wider vectors too.
+// "host", AVX2 where the host has wider vectors too, and NEON where it can be emulated.
 const std::vector<std::string>& targets_here();
 
 // The kernel without schedule, or none where the kernel exceeds the image or the algorithm does not
@@ -64,8 +64,9 @@ OddConv draw(const OddFamily& family, const Pick& pick);
 // Two or three convs for the algorithm "fused", or none where they do not fit.
 std::optional<KernelSpec> draw_chain(const Pick& pick);
 
-// Kernels in which any two values meet that are in one kernel at all; the same list each time.
-std::vector<OddConv> pairwise(const OddFamily& family);
+// Kernels of one target in which any two values meet that are in one kernel at all; the same list
+// each time.
+std::vector<OddConv> pairwise(const OddFamily& family, int target);
 
 // Schedules with the same steps, whatever the integers, are of one template.
 std::string template_of(const std::string& schedule);

@@ -5,6 +5,7 @@
 #include <set>
 #include <sstream>
 
+#include "emulated_kernel.h"
 #include "lower/algorithm.h"
 #include "lower/lower.h"
 
@@ -56,7 +57,8 @@ Result<Replayable> parse_line(const std::string& line) {
   TRY(KernelSpec spec, parse_kernel_spec(ours.substr(0, ours.find('\n')) +
                                          replaced(line.substr(delivery), k_separator, "\n")));
   spec.op = with_noise(spec.op);
-  if (!runs_here(spec.target)) return error("this machine does not run {}", spec.target);
+  if (!runs_here(spec.target) && !emulates(spec.target))
+    return error("this machine does not run {}", spec.target);
   TRY(spec, completed(spec));
   return Replayable{spec, word == "jit" ? Delivery::jit : Delivery::object};
 }
