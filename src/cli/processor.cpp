@@ -67,6 +67,8 @@ Status check_runs_here(const std::string& target) {
 #if !defined(__x86_64__)
   return error("target {} does not run here: this machine is not x86-64", target);
 #endif
+  if (!target.starts_with("x86-64-linux"))
+    return error("target {} does not run here: this machine is x86-64-linux", target);
   std::istringstream words(target);
   for (std::string feature; std::getline(words, feature, '-');) {
     for (const FeatureFlags& row : feature_flags()) {

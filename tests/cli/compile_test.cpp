@@ -138,7 +138,10 @@ TEST_F(CompileTest, bad_input_is_one_line) {
   expect_refusal(compiling({"compile", file, "-o", "/proc/nowhere"}), "/proc/nowhere");
   expect_refusal(compiling({"compile", file, "-o", path("out"), "--target", "pdp11"}), "pdp11");
   expect_refusal(compiling({"compile", file, "-o", path("out"), "--target", "arm-64-linux"}),
-                 "arm-64-linux");
+                 "--emit-only");
+  expect_refusal(compiling({"compile", file, "-o", path("out"), "--target", "arm-64-linux",
+                            "--emit-only", "--budget", "1"}),
+                 "arm-64-linux does not run here");
   expect_refusal(compiling({"compile", path("none.onnx"), "-o", path("out")}), "none.onnx");
   expect_refusal(compiling({"compile", file, "-o", path("out"), "--plan", text("{", "p.json")}),
                  "p.json");

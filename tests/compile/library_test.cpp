@@ -246,22 +246,39 @@ TEST(Library, TheExampleBuildsWithCMakeAndRuns) {
   EXPECT_EQ(run({build + "/app", image}), fmt::format("class {}\n", best));
 }
 
-TEST(Library, EmitOnlyWritesWhatAnAppBuildsItFrom) {
+// What emit_only writes is built by these compilers into an app that `emulator` runs.
+void expect_app_from_parts(const std::string& target, const std::string& cc, const std::string& cxx,
+                           std::vector<std::string> emulator) {
   const TemporaryDirectory folder;
   const Case small = small_case(1);
   CompileOptions options;
+  options.target = target;
   options.emit_only = true;
   const CompiledNetwork compiled = compile_as("small", small.network, folder.path(), options);
   EXPECT_TRUE(compiled.library.empty());
-  std::vector<std::string> link = {"c++", "-std=c++17", "-I.", k_apps + "run_all_ways.cpp",
+  std::vector<std::string> link = {cxx, "-std=c++17", "-I.", k_apps + "run_all_ways.cpp",
                                    "small.o"};
   for (const std::string& file : files_in(folder.path())) {
     if (file.ends_with(".o")) link.push_back(file);
   }
   for (const char* word : {"-lpthread", "-ldl", "-o", "app"}) link.push_back(word);
-  run({"gcc", "-Wall", "-Wextra", "-Werror", "-c", "small.c"}, "", folder.path());
+  run({cc, "-Wall", "-Wextra", "-Werror", "-c", "small.c"}, "", folder.path());
   run(link, "", folder.path());
-  expect_scores(run({folder.path() / "app"}, small.image), "run_in", small.scores);
+  emulator.push_back(folder.path() / "app");
+  const std::string output = run(emulator, small.image);
+  for (const char* way : {"run_in", "run_in_threads"}) expect_scores(output, way, small.scores);
+}
+
+TEST(Library, EmitOnlyWritesWhatAnAppBuildsItFrom) {
+  expect_app_from_parts("host", "gcc", "c++", {});
+}
+
+TEST(Library, EmitOnlyWritesWhatAnAppForArmBuildsItFrom) {
+  const std::string gcc = "aarch64-linux-gnu-gcc", qemu = "qemu-aarch64";
+  if (find_program(gcc).empty() || find_program(qemu).empty())
+    GTEST_SKIP() << "[SKIP] no " << gcc << " or no " << qemu;
+  expect_app_from_parts("arm-64-linux", gcc, "aarch64-linux-gnu-g++",
+                        {qemu, "-L", "/usr/aarch64-linux-gnu"});
 }
 
 TEST(Library, AnyCCompilerBuildsTheDriver) {
