@@ -124,8 +124,6 @@ Status write_plan(const Plan& plan, const CompileOptions& options) {
 // The plan that a search, or the wish for 16-bit weights, makes of the one given.
 Result<Plan> improved_plan(const CompileVerbOptions& verb, const Network& network, const Plan& plan,
                            KernelCache& cache, const CompileOptions& options) {
-  TRY(const std::string target, resolve_target(options.target));
-  TRY_OK(check_runs_here(target));
   TRY(CheckData data, check_data(verb, network));
   const ElementType weights = *parse_element_type(verb.weights);
   if (verb.budget > 0) {
@@ -176,6 +174,8 @@ Status compile_verb(const CompileVerbOptions& verb) {
   TRY_OK(check_cache(verb));
   KernelCache cache = kernel_cache(verb);
   if (verb.budget > 0 || verb.weights == "f16") {
+    TRY(const std::string target, resolve_target(options.target));
+    TRY_OK(check_runs_here(target));
     TRY_OK(make_directory(options.directory));  // or why not, before the search and not after
     TRY(plan, improved_plan(verb, network, plan, cache, options));
     TRY_OK(write_plan(plan, options));
