@@ -141,6 +141,7 @@ def mnn_engine(model, threads, x):
 ENGINES = {
     "onnxruntime": ("onnxruntime", onnxruntime_engine),
     "openvino-f32": ("openvino", openvino_engine("f32")),
+    "openvino-f32-avx2": ("openvino", openvino_engine("f32", "AVX2")),
     "openvino-bf16": ("openvino", openvino_engine("bf16")),
     "openvino-bf16-avx512": ("openvino", openvino_engine("bf16", "AVX512_CORE_BF16")),
     "ncnn": ("ncnn", ncnn_engine),

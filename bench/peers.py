@@ -25,6 +25,7 @@ from workers import (F32_PEERS, ROOT, Worker, difference, emulsion, our_command,
 NETWORKS = ["resnet34-cifar10", "resnext29-cifar10", "densenet161-cifar10", "resnet18", "resnet50", "mobilenetv2"]
 DEFAULT_PEERS = [*F32_PEERS, "openvino-bf16"]
 BF16_PEERS = ["openvino-bf16", "openvino-bf16-avx512"]  # the second without matrix units
+AVX2_PEERS = ["openvino-f32-avx2"]  # held to it on machines with more; for ours see --target
 # Largest difference from our output that counts as the same function; 16 bits are another one, and reported.
 TOLERANCE = dict.fromkeys(BF16_PEERS, 0.2)
 FORMAT = "emulsion-bench-peers-2"
@@ -93,13 +94,14 @@ def start_workers(network, threads, cores, options):
     """Ours and every peer that works, and what was wrong with the others."""
     model, name = model_file(network, options.folder), c_name(network)
     given = write_input(model, options.folder / f"{name}.input")
-    ours = our_command(model, name, options.folder, ["--budget", options.budget, "--threads", threads])
+    ours = our_command(model, name, options.folder,
+                       ["--budget", options.budget, "--threads", threads, "--target", options.target])
     commands = {"emulsion": ours}
     for peer in options.peers:
         commands[peer] = peer_command(peer, model)
     for i, plan in enumerate(options.plans):
         commands[PLAN + plan.stem] = our_command(model, f"{name}_plan{i}", options.folder,
-                                                 ["--plan", plan, "--threads", threads])
+                                                 ["--plan", plan, "--threads", threads, "--target", options.target])
     model_bytes = sum(file.stat().st_size for file in with_external_data(model))
     workers, problems = [], {}
     for engine, command in commands.items():
@@ -144,7 +146,7 @@ def measure(network, threads, cores, options):
 
 def best_peer(result):
     """The fastest f32 peer by minimum, and its ratio to ours (None: a tie)."""
-    engines = {n: e for n, e in result["engines"].items() if n in F32_PEERS}
+    engines = {n: e for n, e in result["engines"].items() if n in [*F32_PEERS, *AVX2_PEERS]}
     if not engines:
         return None, None
     best = min(engines, key=lambda n: engines[n]["min_ms"])
@@ -196,10 +198,12 @@ def write_report(results, scaling, options):
     short = ", ".join(f"{n} {v.split(',')[0].removeprefix('emulsion ')}" for n, v in versions.items())
     report = {"format": FORMAT, "cpu": cpu_name(), "features": cpu_features(),
               "cores": os.cpu_count(), "two_core_speedup": scaling, "versions": versions, "budget": options.budget,
-              "rounds": options.rounds, "seconds": options.seconds, "results": results}
+              "target": options.target, "rounds": options.rounds, "seconds": options.seconds, "results": results}
     notes = [f"Milliseconds of one inference, batch 1: minimum (median) of {options.rounds} interleaved rounds. The last "
              "column is a ratio of minima; tie: the medians disagree in direction.",
              f"Machine: {report['cpu']} ({' '.join(report['features'])}). Versions: {short}."]
+    if options.target != "host":
+        notes.append(f"Ours is compiled for {options.target}.")
     if scaling is not None:
         notes.append(f"Two processes of multiply-adds on the two cores do {scaling:.2f} times the work of one"
                      + ("." if scaling >= REAL_CORES else ": not two real cores, so no figures for two threads."))
@@ -240,9 +244,9 @@ def earlier_report(options):
     file = options.out / f"{options.stem}.json"
     if not options.resume or not file.exists():
         return {"results": [], "two_core_speedup": None}
-    report = json.loads(file.read_text())
+    report = {"target": "host"} | json.loads(file.read_text())
     now = {"format": FORMAT, "cpu": cpu_name(), "features": cpu_features(), "budget": options.budget,
-           "rounds": options.rounds, "seconds": options.seconds}
+           "target": options.target, "rounds": options.rounds, "seconds": options.seconds}
     for key, value in now.items():
         if report.get(key) != value:
             sys.exit(f"--resume: {file} has {key} {report.get(key)}, not {value}; leave --resume out to begin anew")
@@ -254,9 +258,12 @@ def main():
     parser.add_argument("--networks", nargs="+", metavar="NAME", help=f"default: {' '.join(NETWORKS)}")
     parser.add_argument("--all", action="store_true", help="all of `emulsion model` and of torchvision")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], choices=[1, 2], help="default: 1 2")
-    parser.add_argument("--peers", nargs="*", choices=[*F32_PEERS, *BF16_PEERS],
+    parser.add_argument("--peers", nargs="*", choices=[*F32_PEERS, *BF16_PEERS, *AVX2_PEERS],
                         default=DEFAULT_PEERS,
                         help=f"default: {' '.join(DEFAULT_PEERS)}; openvino-bf16-avx512 leaves matrix units out")
+    parser.add_argument("--target", default="host",
+                        help="what ours is compiled for; x86-64-linux-avx-avx2-f16c-fma-sse41 goes with "
+                        "--peers openvino-f32-avx2")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=0.3, help="each engine, each round")
     parser.add_argument("--budget", type=float, default=0, help="seconds that compile may measure schedules")
