@@ -280,10 +280,7 @@ class InsertsPrefetches : public IRMutator {
 
   // The stream that an innermost loop's loads belong to, if a tile of it is read more than once.
   std::optional<Stream> stream_of(const std::vector<VectorLoad>& loads) const {
-    // Vectors of f32 are whole lines, or nothing is known to be gained.
     const int element_bytes = loads[0].element_bytes, lanes = loads[0].lanes;
-    if (element_bytes == 4 && loads.size() > 1 && loads[0].bytes() != k_line_bytes)
-      return std::nullopt;
     const Expr first = substitute_lets(lets_, loads[0].first);
     for (size_t i = 0; i < loads.size(); ++i) {
       const Expr expected = first + static_cast<int>(i) * lanes;

@@ -70,12 +70,12 @@ void add_values(const Halide::Expr& e, const std::vector<std::pair<std::string, 
     add_values(substitute(loops[loop].first, i, e), loops, loop + 1, values);
 }
 
-// The bytes, from a constant's first, that a module's prefetches ask for. Parallel loops' functions
-// are run for so many tasks.
+// What a module's prefetches ask for, in elements from a constant's first: bytes of what lies
+// behind the constants. Parallel loops' functions are run for so many tasks.
 class FindsPrefetches : public Halide::Internal::IRVisitor {
  public:
   explicit FindsPrefetches(int tasks) : tasks_(tasks) {}
-  std::set<int64_t> bytes;
+  std::set<int64_t> positions;
 
   void run(const Halide::Internal::LoweredFunc& function) {
     loops_.clear();
@@ -96,12 +96,43 @@ class FindsPrefetches : public Halide::Internal::IRVisitor {
   void visit(const Halide::Internal::Call* op) override {
     IRVisitor::visit(op);
     if (op->is_intrinsic(Halide::Internal::Call::prefetch))
-      add_values(op->args[1], loops_, 0, bytes);
+      add_values(op->args[1], loops_, 0, positions);
   }
 
   int tasks_;
   std::vector<std::pair<std::string, int>> loops_;
 };
+
+// Whatever the vectors' width: each reading of a tile's weights asks for a part of the next tile's.
+TEST(Prefetch, SpreadsTheNextTilesLinesOverAllReadingsOfThisOne) {
+  constexpr int k_channels = 64, k_tiles = 2, k_line = 16;
+  for (const int lanes : {4, 8, 16}) {
+    SCOPED_TRACE(lanes);
+    const int tile = 2 * lanes;
+    KernelSpec spec;
+    Conv conv;
+    conv.weight = abstract_constant({k_tiles * tile, k_channels, 1, 1});
+    spec.op = conv;
+    spec.inputs = {channels_last({1, k_channels, 8, 8})};
+    spec.output = channels_last({1, k_tiles * tile, 8, 8});
+    spec.target = resolve_target("host").value();
+    spec.algorithm = "direct";
+    spec.schedule =
+        fmt::format("tile x 4; tile co {}; vectorize coi {}; unroll coi; unroll xi", tile, lanes);
+    const LoweredKernel kernel = lower(completed(spec).value()).value();
+    const auto prefetching = with_prefetches(
+        kernel.pipeline().compile_to_module(kernel.arguments, "kernel", kernel.target),
+        {.streams = {"constant0"}});
+    ASSERT_TRUE(prefetching);
+    FindsPrefetches finder(1);
+    for (const auto& function : prefetching->functions()) finder.run(function);
+    std::set<int64_t> lines, wanted;
+    for (const int64_t element : finder.positions) lines.insert(element / k_line);
+    for (int64_t i = tile * k_channels; i < (k_tiles + 1) * tile * k_channels; i += k_line)
+      wanted.insert(i / k_line);
+    EXPECT_EQ(lines, wanted);
+  }
+}
 
 TEST(Prefetch, AsksForAllThatIsWantedBehindTheConstants) {
   constexpr int k_constant_bytes = 4 * 16 * 16 * 9;
@@ -139,7 +170,7 @@ TEST(Prefetch, AsksForAllThatIsWantedBehindTheConstants) {
       const int most = 64 * tiles * 64;
       for (int i = 0; i < std::min(prefetched.next_bytes, most); i += 64)
         lines.insert(k_constant_bytes + i);
-      EXPECT_EQ(finder.bytes, lines) << kb;
+      EXPECT_EQ(finder.positions, lines) << kb;
     }
   }
 }
