@@ -12,12 +12,8 @@ constexpr size_t k_most_chain_schedules = 12;
 
 // Schedules of a step of a stage, and the cycles of a step.
 std::vector<CostedSchedule> step_schedules(const ChainStage& stage, const Machine& machine) {
-  if (!stage.depthwise) return conv_schedules(stage.nest, machine, 1, ScheduleUse::rows);
-  // A pixel's channels after one another: that is how they lie.
-  std::vector<CostedSchedule> schedules;
-  for (const CostedSchedule& s : depthwise_schedules(stage.nest, machine, 1, ScheduleUse::rows))
-    add_schedule(schedules, s.cycles, s.steps + "; interchange g x");
-  return schedules;
+  return stage.depthwise ? depthwise_schedules(stage.nest, machine, 1, ScheduleUse::rows)
+                         : conv_schedules(stage.nest, machine, 1, ScheduleUse::rows);
 }
 
 // The last conv's schedule from one of a row of it: bands and rows outside.

@@ -33,6 +33,24 @@ TEST(ConvTemplates, TakeLargeWeightsInPartsThatDivideTheInputChannels) {
   EXPECT_THAT(fastest(2018, 192), Not(HasSubstr("interchange y ci")));
 }
 
+// The fastest schedule of a depthwise conv on square images.
+std::string fastest_depthwise(int64_t channels, int64_t size, int64_t kernel) {
+  Conv conv;
+  conv.weight = abstract_constant({channels, 1, kernel, kernel});
+  conv.groups = static_cast<int>(channels);
+  return depthwise_schedules(conv_nest(conv, {1, channels, size, size}), machine_of(k_avx512), 1)
+      .front()
+      .steps;
+}
+
+TEST(ConvTemplates, ReadWholePixelsForDepthwiseConvsWhereTheyStayNear) {
+  EXPECT_THAT(fastest_depthwise(96, 56, 3), HasSubstr("interchange g x"));
+  // Too many channels, too many taps, and rows of 14 pixels, which tiles of four do not fit.
+  EXPECT_THAT(fastest_depthwise(960, 56, 3), Not(HasSubstr("interchange g x")));
+  EXPECT_THAT(fastest_depthwise(96, 56, 7), Not(HasSubstr("interchange g x")));
+  EXPECT_THAT(fastest_depthwise(96, 16, 3), Not(HasSubstr("interchange g x")));
+}
+
 TEST(ConvTemplates, CountTheLastTileOfChannelsWholeWhereWeightsComeInParts) {
   // Three vectors at a time would leave one.
   EXPECT_THAT(fastest(2048, 192), HasSubstr("tile co 48"));
