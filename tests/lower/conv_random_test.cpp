@@ -2,7 +2,7 @@
 //
 // Each test runs for EMULSION_RANDOM_SECONDS (20), but k_least_cases at least; EMULSION_RANDOM_SEED
 // (0) draws other cases. The n-th case of a test depends on nothing but the seed and n. More than
-// 100 seconds exceed what ctest allows: run the program itself. It prints each case before it runs
+// 250 seconds exceed what ctest allows: run the program itself. It prints each case before it runs
 // it; see replay.h for how to run one again.
 #include <chrono>
 #include <ostream>
