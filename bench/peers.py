@@ -281,6 +281,8 @@ def main():
         parser.error("--plans belong to one network: name it with --networks")
     if options.plans and options.resume:
         parser.error("--resume cannot tell whether plans are the same: leave it or --plans out")
+    if set(AVX2_PEERS) & set(options.peers) and options.target == "host" and "avx512f" in cpu_features():
+        parser.error(f"{' '.join(AVX2_PEERS)}: name a target for ours that is held to AVX2 too, with --target")
     options.folder.mkdir(parents=True, exist_ok=True)
     networks = options.networks or (our_networks() + torchvision_networks() if options.all else NETWORKS)
     cores = sorted(os.sched_getaffinity(0))

@@ -68,7 +68,7 @@ Status check_accuracy_options(const CompileVerbOptions& verb) {
   TRY(const std::string target, resolve_target(verb.target));
   if (verb.weights == "f16" && !converts_halves(target))
     return error("--weights f16: target '{}' has no f16c to convert them", target);
-  return ok();
+  return risky ? check_runs_here(target) : ok();
 }
 
 // What the tolerance is checked on.
@@ -174,8 +174,6 @@ Status compile_verb(const CompileVerbOptions& verb) {
   TRY_OK(check_cache(verb));
   KernelCache cache = kernel_cache(verb);
   if (verb.budget > 0 || verb.weights == "f16") {
-    TRY(const std::string target, resolve_target(options.target));
-    TRY_OK(check_runs_here(target));
     TRY_OK(make_directory(options.directory));  // or why not, before the search and not after
     TRY(plan, improved_plan(verb, network, plan, cache, options));
     TRY_OK(write_plan(plan, options));

@@ -19,7 +19,8 @@ std::vector<std::string> steps_of(const std::vector<CostedSchedule>& schedules);
 // 0: without a parallel loop.
 std::string conv_steps(const Nest& nest, const ConvTile& tile, int threads);
 // What a schedule is for: a kernel of its own, whose loops so many threads share, or some rows that
-// a chain of convs computes at a time, which one thread does, channels outside pixels.
+// a chain of convs computes at a time, which one thread does, channels outside pixels (inside for
+// depthwise).
 enum class ScheduleUse { kernel, rows };
 inline constexpr size_t k_most_schedules = 24;
 // Alternatives worth measuring (k_most_schedules at most), default first.

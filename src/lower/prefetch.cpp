@@ -305,7 +305,9 @@ class InsertsPrefetches : public IRMutator {
     if (stream.passes == 1 || outer.empty()) return std::nullopt;
     const Expr next = Variable::make(Halide::Int(32), outer) + 1;
     const auto tile = as_const_int(simplify(substitute(outer, next, stream.start) - stream.start));
-    if (!tile || *tile * element_bytes < k_line_bytes || *tile * element_bytes > k_most_tile_bytes)
+    if (!tile || *tile * element_bytes < k_line_bytes ||
+        *tile * element_bytes > k_most_tile_bytes ||
+        stream.passes > std::numeric_limits<int>::max() / *tile)
       return std::nullopt;
     stream.tile = static_cast<int>(*tile);
     return stream;

@@ -274,11 +274,10 @@ TEST(Library, EmitOnlyWritesWhatAnAppBuildsItFrom) {
 }
 
 TEST(Library, EmitOnlyWritesWhatAnAppForArmBuildsItFrom) {
-  const std::string gcc = "aarch64-linux-gnu-gcc", qemu = "qemu-aarch64";
-  if (find_program(gcc).empty() || find_program(qemu).empty())
-    GTEST_SKIP() << "[SKIP] no " << gcc << " or no " << qemu;
-  expect_app_from_parts("arm-64-linux", gcc, "aarch64-linux-gnu-g++",
-                        {qemu, "-L", "/usr/aarch64-linux-gnu"});
+  const char *gcc = "aarch64-linux-gnu-gcc", *gxx = "aarch64-linux-gnu-g++", *qemu = "qemu-aarch64";
+  for (const char* program : {gcc, gxx, qemu})
+    if (find_program(program).empty()) GTEST_SKIP() << "[SKIP] no " << program;
+  expect_app_from_parts("arm-64-linux", gcc, gxx, {qemu, "-L", "/usr/aarch64-linux-gnu"});
 }
 
 TEST(Library, AnyCCompilerBuildsTheDriver) {

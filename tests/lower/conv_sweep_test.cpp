@@ -1,5 +1,6 @@
 // Every conv algorithm and every template of its schedules on convs of odd shapes, on all targets
-// that this machine runs or emulates, one in eight as the object that networks have.
+// that this machine runs or emulates, one in eight (all that are emulated) as the object that
+// networks have.
 #include <map>
 #include <set>
 
@@ -14,7 +15,7 @@ namespace emulsion {
 namespace {
 
 constexpr int k_parts = 16;      // tests that the list is divided among
-constexpr size_t k_chains = 20;  // chains of convs in it, for each target
+constexpr size_t k_chains = 20;  // chains of convs in it, for a target on average
 
 class Cases {
  public:
@@ -71,7 +72,10 @@ INSTANTIATE_TEST_SUITE_P(Part, ConvSweep, testing::Range(0, k_parts));
 TEST(ConvSweepCases, AreForNeonToo) {
   const std::string neon = resolve_target("arm-64-linux").value();
   if (!emulates(neon)) GTEST_SKIP() << "[SKIP] the build found no emulator, see emulated_kernel.h";
-  EXPECT_EQ(targets_here().back(), neon);
+  const std::vector<Replayable> cases = all_cases();
+  const auto on_neon = std::count_if(cases.begin(), cases.end(),
+                                     [&](const Replayable& c) { return c.spec.target == neon; });
+  EXPECT_GT(on_neon, cases.size() / 4);
 }
 
 TEST(ConvSweepCases, HaveEveryAlgorithmAndItsTemplates) {

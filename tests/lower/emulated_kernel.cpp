@@ -41,6 +41,7 @@ Status run_emulated(const std::filesystem::path& library, const std::string& nam
   TRY(const ProcessResult ran, run_process({EMULSION_QEMU_ARM64, "-L", EMULSION_ARM64_ROOT,
                                             EMULSION_CALL_ARM64_KERNEL, library.string(), name},
                                            {.input = call, .seconds = k_seconds}));
+  if (ran.timed_out) return failure("kernel {} in QEMU: not done in {} s", name, k_seconds);
   if (ran.exit_code != 0)
     return failure("kernel {} in QEMU: exit code {}: {}", name, ran.exit_code, ran.errors);
   const char* from = ran.output.data();

@@ -1,9 +1,11 @@
 // Kernels for processors of another kind, run by QEMU: what a target computes, not how fast.
 #pragma once
 
+#include <filesystem>
+#include <string>
 #include <vector>
 
-#include "kernels/kernel_cache.h"
+#include "base/result.h"
 
 namespace emulsion {
 

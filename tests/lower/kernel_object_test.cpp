@@ -76,6 +76,7 @@ class FindsPrefetches : public Halide::Internal::IRVisitor {
  public:
   explicit FindsPrefetches(int tasks) : tasks_(tasks) {}
   std::set<int64_t> positions;
+  int calls = 0;  // in the code
 
   void run(const Halide::Internal::LoweredFunc& function) {
     loops_.clear();
@@ -95,8 +96,9 @@ class FindsPrefetches : public Halide::Internal::IRVisitor {
   }
   void visit(const Halide::Internal::Call* op) override {
     IRVisitor::visit(op);
-    if (op->is_intrinsic(Halide::Internal::Call::prefetch))
-      add_values(op->args[1], loops_, 0, positions);
+    if (!op->is_intrinsic(Halide::Internal::Call::prefetch)) return;
+    ++calls;
+    add_values(op->args[1], loops_, 0, positions);
   }
 
   int tasks_;
@@ -105,20 +107,19 @@ class FindsPrefetches : public Halide::Internal::IRVisitor {
 
 // Whatever the vectors' width: each reading of a tile's weights asks for a part of the next tile's.
 TEST(Prefetch, SpreadsTheNextTilesLinesOverAllReadingsOfThisOne) {
-  constexpr int k_channels = 64, k_tiles = 2, k_line = 16;
+  constexpr int k_channels = 64, k_tile = 64, k_tiles = 2, k_line = 16;
   for (const int lanes : {4, 8, 16}) {
     SCOPED_TRACE(lanes);
-    const int tile = 2 * lanes;
     KernelSpec spec;
     Conv conv;
-    conv.weight = abstract_constant({k_tiles * tile, k_channels, 1, 1});
+    conv.weight = abstract_constant({k_tiles * k_tile, k_channels, 1, 1});
     spec.op = conv;
     spec.inputs = {channels_last({1, k_channels, 8, 8})};
-    spec.output = channels_last({1, k_tiles * tile, 8, 8});
+    spec.output = channels_last({1, k_tiles * k_tile, 8, 8});
     spec.target = resolve_target("host").value();
     spec.algorithm = "direct";
     spec.schedule =
-        fmt::format("tile x 4; tile co {}; vectorize coi {}; unroll coi; unroll xi", tile, lanes);
+        fmt::format("tile x 4; tile co {}; vectorize coi {}; unroll coi; unroll xi", k_tile, lanes);
     const LoweredKernel kernel = lower(completed(spec).value()).value();
     const auto prefetching = with_prefetches(
         kernel.pipeline().compile_to_module(kernel.arguments, "kernel", kernel.target),
@@ -128,9 +129,11 @@ TEST(Prefetch, SpreadsTheNextTilesLinesOverAllReadingsOfThisOne) {
     for (const auto& function : prefetching->functions()) finder.run(function);
     std::set<int64_t> lines, wanted;
     for (const int64_t element : finder.positions) lines.insert(element / k_line);
-    for (int64_t i = tile * k_channels; i < (k_tiles + 1) * tile * k_channels; i += k_line)
+    for (int64_t i = k_tile * k_channels; i < (k_tiles + 1) * k_tile * k_channels; i += k_line)
       wanted.insert(i / k_line);
     EXPECT_EQ(lines, wanted);
+    // An iteration asks for one line, and one reading has a quarter as many as the tile has lines.
+    EXPECT_EQ(finder.calls, 1);
   }
 }
 
