@@ -82,41 +82,48 @@ std::vector<Loop> loops_around(const Nest& nest, const ConvTile& tile) {
   return {n, g, co, y, x};
 }
 
-// The outermost loop with enough iterations to share among threads. An inner one costs more: a task
-// then ends before its weights have served all pixels.
-std::optional<Loop> parallel_loop(const std::vector<Loop>& loops, int threads) {
-  for (const Loop& loop : loops)
-    if (loop.extent > 1 && (loop.extent >= 2 * threads || loop.extent % threads == 0)) return loop;
+// Which loop threads share, where that pays: the outermost with enough iterations. An inner one
+// costs more: a task then ends before its weights have served all pixels.
+std::optional<size_t> parallel_loop(const Nest& nest, const std::vector<Loop>& loops, int threads) {
+  if (!pays_threads(nest)) return std::nullopt;
+  for (size_t i = 0; i < loops.size(); ++i) {
+    const int64_t extent = loops[i].extent;
+    if (extent > 1 && (extent >= 2 * threads || extent % threads == 0)) return i;
+  }
   const auto largest = std::max_element(
       loops.begin(), loops.end(), [](const Loop& a, const Loop& b) { return a.extent < b.extent; });
-  return largest->extent > 1 ? std::optional(*largest) : std::nullopt;
+  return largest->extent > 1 ? std::optional<size_t>(largest - loops.begin()) : std::nullopt;
+}
+
+void add_parallel(StepText& steps, const Nest& nest, const std::vector<Loop>& loops, int threads) {
+  if (const auto i = parallel_loop(nest, loops, threads)) steps.add("parallel {}", loops[*i].name);
 }
 
 // Cycles of the busiest of so many threads; cycles: of one that does all.
 double busiest_cycles(double cycles, const Nest& nest, const ConvTile& tile, const Machine& machine,
                       int threads) {
-  if (threads <= 1 || nest.multiplies() < k_parallel_multiplies) return cycles;
+  if (threads <= 1) return cycles;
   const std::vector<Loop> loops = loops_around(nest, tile);
-  const std::optional<Loop> loop = parallel_loop(loops, threads);
-  if (!loop) return cycles;
+  const std::optional<size_t> shared = parallel_loop(nest, loops, threads);
+  if (!shared) return cycles;
   double starts = 1;
-  for (size_t i = 0; loops[i].name != loop->name; ++i)
-    starts *= static_cast<double>(loops[i].extent);
-  double all = static_cast<double>(loop->extent);
-  double most = static_cast<double>(divide_up(loop->extent, threads));
+  for (size_t i = 0; i < *shared; ++i) starts *= static_cast<double>(loops[i].extent);
+  const Loop& loop = loops[*shared];
+  double all = static_cast<double>(loop.extent);
+  double most = static_cast<double>(divide_up(loop.extent, threads));
   const int64_t vectors = divide_up(nest.co, tile.lanes);
   // (See stationary_cycles: there it is whole.)
   const bool whole = tile.order == TileOrder::channels_weights_pixels;
-  if (const int64_t last = vectors % tile.vectors; !whole && loop->name == "co" && last > 0) {
+  if (const int64_t last = vectors % tile.vectors; !whole && loop.name == "co" && last > 0) {
     const double less = 1 - static_cast<double>(last) / tile.vectors;  // of the last tile
     all -= less;
-    if (loop->extent % threads == 1) most -= less;
+    if (loop.extent % threads == 1) most -= less;
   }
   const double part = most / all;
   // Every thread fetches all weights for its pixels, or all inputs for its channels.
   int64_t bytes = nest.groups * weight_bytes(nest, machine);
-  if (loop->name == "co") bytes = input_bytes(nest);
-  if (loop->name == "g") bytes = 0;
+  if (loop.name == "co") bytes = input_bytes(nest);
+  if (loop.name == "g") bytes = 0;
   return starts * k_start + part * cycles + (1 - part) * static_cast<double>(bytes) / k_far_bytes;
 }
 
@@ -282,9 +289,7 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile, int threads) {
     steps.add("interchange co y");
   }
   if (tile.order == TileOrder::rows_pixels_channels) steps.add("interchange co x");
-  if (threads > 0 && nest.multiplies() >= k_parallel_multiplies)
-    if (const auto loop = parallel_loop(loops_around(nest, tile), threads))
-      steps.add("parallel {}", loop->name);
+  if (threads > 0) add_parallel(steps, nest, loops_around(nest, tile), threads);
   return steps.text();
 }
 
@@ -407,14 +412,13 @@ std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine&
     if (copies * nest.ky <= k_most_copies) steps.add("unroll ky");
     steps.add("interchange g y");
     if (whole_pixels) steps.add("interchange g x");
-    if (use == ScheduleUse::kernel && nest.multiplies() >= k_parallel_multiplies) {
-      const auto loop = parallel_loop({{"n", nest.n},
-                                       {"y", nest.y},
-                                       {"x", divide_up(nest.x, x)},
-                                       {"g", divide_up(nest.groups, channels)}},
-                                      threads);
-      if (loop) steps.add("parallel {}", loop->name);
-    }
+    if (use == ScheduleUse::kernel)
+      add_parallel(steps, nest,
+                   {{"n", nest.n},
+                    {"y", nest.y},
+                    {"x", divide_up(nest.x, x)},
+                    {"g", divide_up(nest.groups, channels)}},
+                   threads);
     add_schedule(schedules, expected, steps.text());
   };
   // Whether there are registers, and more than such a part of the tiles' pixels is the image's.

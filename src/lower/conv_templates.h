@@ -66,8 +66,10 @@ struct WinogradImage {
 std::vector<CostedSchedule> winograd_schedules(const Nest& products, const WinogradImage& image,
                                                const Machine& machine, int threads);
 
-// Below this many multiply-adds a kernel is over before other threads have started.
-inline constexpr int64_t k_parallel_multiplies = 1 << 20;
+// Whether other threads have started before the kernel is over.
+inline bool pays_threads(const Nest& nest) {
+  return nest.multiplies() >= 1 << 20;
+}
 
 // The text of a list of steps.
 class StepText {

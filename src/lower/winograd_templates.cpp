@@ -177,7 +177,7 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, const WinogradI
           if (factor != 0 && channels >= nest.co) continue;
           WinogradTile tile{tiles, channels, lanes, vectors, x, WinogradThreads::nothing};
           if (scratch_bytes(nest, tile) > k_most_winograd_scratch) continue;
-          const bool pays = nest.multiplies() >= k_parallel_multiplies;
+          const bool pays = pays_threads(nest);
           if (pays && tiles < nest.x) tile.threads = WinogradThreads::tiles;
           scored.emplace_back(expected_cycles(nest, tile, image, machine, threads), tile);
           if (!pays || threads == 1 || channels >= nest.co) continue;

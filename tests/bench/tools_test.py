@@ -3,6 +3,8 @@
 Run as: tools_test.py SOURCE_DIR.
 """
 
+import argparse
+import json
 import pathlib
 import sys
 import tempfile
@@ -41,6 +43,25 @@ def a_resumed_run_measures_anew_what_others_measured():
     assert "another build" in peers.outdated({k: v for k, v in result.items() if k != "program"}, [])
     assert peers.outdated({**result, "engines": {"ncnn": {"version": "1"}}}, ["ncnn"]) == "with ncnn 1, not 2"
     assert peers.outdated(result, ["onnxruntime"]) == "without onnxruntime"
+
+
+def a_resumed_run_is_of_the_same_conditions():
+    with tempfile.TemporaryDirectory() as folder:
+        options = argparse.Namespace(out=pathlib.Path(folder), stem="peers", resume=True, budget=0, target="host",
+                                     rounds=10, seconds=0.3)
+        assert peers.earlier_report(options)["results"] == []
+        report = {"format": peers.FORMAT, "cpu": peers.cpu_name(), "features": peers.cpu_features(), "budget": 0,
+                  "rounds": 10, "seconds": 0.3, "results": ["earlier"]}
+        (options.out / "peers.json").write_text(json.dumps(report))
+        # Reports that name no target are of the host's.
+        assert peers.earlier_report(options)["results"] == ["earlier"]
+        for key, value in {"target": "arm-64-linux", "rounds": 20, "budget": 1}.items():
+            try:
+                peers.earlier_report(argparse.Namespace(**{**vars(options), key: value}))
+            except SystemExit as refused:
+                assert f"has {key} " in str(refused)
+            else:
+                raise AssertionError(f"went on with another {key}")
 
 
 def a_run_of_some_models_writes_only_where_it_is_told():
@@ -141,8 +162,8 @@ def scores_are_zero_for_the_identity_and_add_up():
 
 
 for test in [a_ratio_is_a_tie_where_the_medians_disagree, a_resumed_run_measures_anew_what_others_measured,
-             a_run_of_some_models_writes_only_where_it_is_told, rank_correlations_are_the_textbooks,
-             charts_are_valid_svg, single_layers_have_the_shapes_of_their_networks,
+             a_resumed_run_is_of_the_same_conditions, a_run_of_some_models_writes_only_where_it_is_told,
+             rank_correlations_are_the_textbooks, charts_are_valid_svg, single_layers_have_the_shapes_of_their_networks,
              scores_are_zero_for_the_identity_and_add_up]:
     test()
     print(f"ok: {test.__name__}")
