@@ -8,13 +8,12 @@
 namespace emulsion {
 namespace {
 
-// Cycles are those of a core with two FMAs of 2 flops a lane (conv_costs.h).
-constexpr double k_flops_a_lane = 4;
+constexpr double k_flops_an_fma = 2;
 
 }  // namespace
 
-CostModel::CostModel(const MachineRates& rates, int threads, int vector)
-    : cycles_a_ms_(1e6 * rates.peak_gflops / (threads * vector * k_flops_a_lane)),
+CostModel::CostModel(const MachineRates& rates, int threads, const Machine& core)
+    : cycles_a_ms_(1e6 * rates.peak_gflops / (threads * core.vector * core.fmas * k_flops_an_fma)),
       bytes_a_ms_(1e6 * rates.stream_gbps) {}
 
 double CostModel::roofline_ms(const KernelSpec& spec, double cycles) const {

@@ -7,13 +7,14 @@
 #include <string>
 
 #include "kernels/time_kernel.h"
+#include "lower/machine.h"
 
 namespace emulsion {
 
 class CostModel {
  public:
-  // Rates of so many threads together, and the floats in a vector register.
-  CostModel(const MachineRates& rates, int threads, int vector);
+  // Rates of so many threads together, of such cores.
+  CostModel(const MachineRates& rates, int threads, const Machine& core);
 
   // Of a completed spec whose busiest thread takes so many cycles, uncorrected.
   double roofline_ms(const KernelSpec& spec, double cycles) const;

@@ -52,9 +52,10 @@ std::optional<RiskyChoice> half_choice(const KernelSpec& spec) {
   if (spec.weights == ElementType::f16 || !streams_weights(spec)) return std::nullopt;
   Result<KernelSpec> half = halved(spec);
   if (!half.ok()) return std::nullopt;
+  const double far_bytes = machine_of(spec.target).far_bytes;
   if (std::holds_alternative<Dense>(spec.op)) {
     // Each weight is read once for a few rows: nothing but streaming.
-    const auto cycles = 2.0 * static_cast<double>(weight_count(spec.op)) / k_far_bytes;
+    const auto cycles = 2.0 * static_cast<double>(weight_count(spec.op)) / far_bytes;
     return RiskyChoice{0, spec, *std::move(half), cycles, 0};
   }
   const Result<KernelSpec> usual = by_default(spec);
@@ -68,7 +69,7 @@ std::optional<RiskyChoice> half_choice(const KernelSpec& spec) {
   // The model lets streaming overlap with everything else, as no machine quite does: where it takes
   // nearly all of the time, half of it is felt.
   constexpr double k_bound = 0.75, k_felt = 0.1;
-  const double streaming = 4.0 * static_cast<double>(stored_weights(spec)) / k_far_bytes;
+  const double streaming = 4.0 * static_cast<double>(stored_weights(spec)) / far_bytes;
   const bool bound = streaming > k_bound * before;
   if (!bound && after > k_clearly * before) return std::nullopt;
   return RiskyChoice{0, spec, *std::move(half), std::max(before - after, k_felt * streaming), 0};

@@ -20,6 +20,7 @@ const std::vector<AlgorithmRow>& algorithm_rows() {
       winograd4_row(),
       winograd2_row(),
       winograd6_row(),
+      strassen_row(),
       chain_row(),
       // Every other op.
       elementwise_row(),

@@ -23,8 +23,8 @@ int64_t byte_count(const PackedConstant& constant);
 // What a kernel finds in memory: the data in the constant's type.
 std::string stored_bytes(const PackedConstant& constant);
 
-// A schedule and the cycles that it is expected to take on a core with two FMAs and two loads a
-// cycle; 0 where nobody needs to compare.
+// A schedule and the cycles that it is expected to take on the target's core (machine.h); 0 where
+// nobody needs to compare.
 struct CostedSchedule {
   double cycles = 0;
   std::string steps;  // in text form; "" if the op takes none

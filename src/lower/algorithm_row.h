@@ -24,7 +24,7 @@ const std::vector<AlgorithmRow>& algorithm_rows();
 const AlgorithmRow* find_row(const std::string& algorithm);
 
 // Convolutions: conv_direct.cpp, conv_pointwise.cpp, conv_depthwise.cpp, conv_packed.cpp,
-// conv_winograd.cpp, and chains of them: conv_chain_funcs.cpp.
+// conv_winograd.cpp, conv_strassen.cpp, and chains of them: conv_chain_funcs.cpp.
 AlgorithmRow pointwise_row();
 AlgorithmRow depthwise_row();
 AlgorithmRow packed_row();
@@ -32,6 +32,7 @@ AlgorithmRow direct_row();
 AlgorithmRow winograd2_row();
 AlgorithmRow winograd4_row();
 AlgorithmRow winograd6_row();
+AlgorithmRow strassen_row();
 AlgorithmRow chain_row();
 // Every other op: elementwise.cpp, pool.cpp, dense.cpp, reduce.cpp,
 // normalize.cpp, data_movement.cpp.

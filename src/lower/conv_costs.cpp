@@ -24,12 +24,11 @@ int64_t conflicting_pixels(const Nest& nest, const ConvTile& tile, const Machine
   return std::max<int64_t>(0, alike - machine.l1_bytes / k_page_bytes);
 }
 
-// Cycles of a step: every sum of the tile is advanced by one FMA, on a core with two FMAs and two
-// loads a cycle.
+// Cycles of a step: every sum of the tile is advanced by one FMA.
 double step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine, bool near) {
   // Measured: each load delays multiplications a little, less where several input channels are a
   // step, and so do weights and inputs that come from the second level cache.
-  constexpr double k_delay_byte = 0.0095, k_conflict = 0.2;
+  constexpr double k_delay_byte = 0.0095;
   const auto taps = static_cast<double>(nest.ky * nest.kx);
   const double delay = tile.unroll_ci >= 4 ? 0.03 : tile.unroll_ci >= 2 ? 0.09 : 0.17;
   const double sums = tile.vectors * tile.y * tile.x;
@@ -38,11 +37,12 @@ double step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machin
   const double inputs = taps > 1 ? 4.0 * static_cast<double>(read_pixels(nest, tile)) / taps : 0;
   // Measured of 1x1 with 32 registers: fewer than 20 sums leave multiplications waiting.
   constexpr double k_missing_sum = 0.12;
-  const double enough_sums = std::min(20, machine.registers - 4);
+  const double enough_sums = std::min(10 * machine.fmas, machine.registers - 4);
   const double waiting = taps > 1 ? 0 : k_missing_sum * std::max(0.0, enough_sums - sums);
-  return k_unit * (std::max(std::max(sums, k_least_sums) / 2, loads / k_loads) + delay * loads +
-                   k_delay_byte * (weights + inputs) + waiting +
-                   k_conflict * static_cast<double>(conflicting_pixels(nest, tile, machine))) +
+  const double busy = std::max(sum_cycles(sums, machine),
+                               load_cycles(tile.vectors, loads - tile.vectors, machine));
+  return k_unit * (busy + delay * loads + k_delay_byte * (weights + inputs) + waiting +
+                   machine.conflict * static_cast<double>(conflicting_pixels(nest, tile, machine))) +
          conversion_cycles(tile.vectors, machine);
 }
 
@@ -56,7 +56,9 @@ double shared_step_cycles(const Nest& nest, const ConvTile& tile, const Machine&
   const double sums = tile.vectors * tile.y * tile.x;
   const double loads =
       taps * tile.vectors + static_cast<double>(tile.y * columns_of(nest, tile).read);
-  const double busy = std::max(taps * std::max(sums, k_least_sums) / 2, loads / k_loads);
+  const double busy =
+      std::max(taps * sum_cycles(sums, machine),
+               load_cycles(taps * tile.vectors, loads - taps * tile.vectors, machine));
   const double loop =
       k_load * std::max(0.0, loads - k_free_loads) + (tile.unroll_ci == 1 ? k_iteration : 0);
   return k_unit * (busy + loop) / taps + conversion_cycles(tile.vectors, machine);
@@ -85,11 +87,11 @@ double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine
                      ? shared_step_cycles(nest, tile, machine)
                      : step_cycles(nest, tile, machine, again_weights <= machine.l1_bytes);
   if (tile_weights > static_cast<double>(machine.l1_bytes))
-    again = std::max(again, bytes / k_near_bytes);
+    again = std::max(again, bytes / machine.near_bytes);
   // Channels outside pixels read the inputs again for each tile of channels.
   if (nest.ky * nest.kx == 1 && tile.order == TileOrder::channels_rows_pixels &&
       input_bytes(nest) > machine.l1_bytes)
-    again += 2.0 * tile.y * tile.x / k_near_bytes;
+    again += 2.0 * tile.y * tile.x / machine.near_bytes;
   const double passes = pixel_passes(nest, tile);
   double first = again;
   // Measured: a stream of the next tile's weights, spread over all readings of this one, costs less
@@ -102,7 +104,7 @@ double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine
       stream /= 2;
   }
   if (nest.groups * weight_bytes(nest, machine) > machine.l2_bytes / 2)
-    first = streamed_step(again, stream / k_far_bytes, passes > 1);
+    first = streamed_step(again, stream / machine.far_bytes, passes > 1, machine);
   // Each tile starts and ends with its sums in memory.
   const double sums = tile.vectors * tile.y * tile.x;
   return steps * (first + (passes - 1) * again) * kept_part(nest, tile) + passes * 2 * sums;
@@ -146,7 +148,7 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
   // Measured: where the first tile of channels fetches inputs from afar and the others find them
   // near, that one waits for them.
   if (nest.ky * nest.kx == 1 && input_bytes(nest) > machine.l2_bytes && vectors > tile.vectors)
-    cycles += k_unit * 4 * static_cast<double>(nest.n * nest.y * nest.x * nest.ci) / k_far_bytes;
+    cycles += k_unit * 4 * static_cast<double>(nest.n * nest.y * nest.x * nest.ci) / machine.far_bytes;
   return static_cast<double>(nest.groups) * cycles;
 }
 
@@ -155,7 +157,7 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
   // cache.
   const double parts = tile.taps_within ? 1.02 : 1.1;
   // Streams are slower beside inputs that stay in registers.
-  const double far_bytes = tile.taps_within ? 0.7 * k_far_bytes : k_far_bytes;
+  const double far_bytes = tile.taps_within ? 0.7 * machine.far_bytes : machine.far_bytes;
   const double passes = pixel_passes(nest, tile);
   // The last tile of channels is whole, though the layer may need fewer of its vectors.
   const auto channel_tiles =
@@ -174,13 +176,22 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
                   static_cast<double>(tile_bytes) / far_bytes);
 }
 
+double sum_cycles(double sums, const Machine& machine) {
+  const double fmas = machine.fmas;
+  return std::max(sums, 5 * fmas) / fmas;
+}
+
+double load_cycles(double vectors, double floats, const Machine& machine) {
+  return vectors / machine.vector_loads + floats / k_loads;
+}
+
 double conversion_cycles(int vectors, const Machine& machine) {
   return machine.weight_bytes < 4 ? 0.5 * vectors : 0;
 }
 
-double streamed_step(double cycles, double streaming, bool again) {
+double streamed_step(double cycles, double streaming, bool again, const Machine& machine) {
   return again ? cycles + streaming
-               : std::max(cycles, streaming) + 0.3 * std::min(cycles, streaming);
+               : std::max(cycles, streaming) + machine.apart * std::min(cycles, streaming);
 }
 
 }  // namespace emulsion

@@ -1,5 +1,5 @@
-// Cycles that convs are expected to take by the templates of conv_templates.h, on a core with two
-// FMAs and two loads a cycle. The constants are measured. No Halide.
+// Cycles that convs are expected to take by the templates of conv_templates.h on the target's core
+// (machine.h). The constants are measured. No Halide.
 #pragma once
 
 #include "lower/conv_tile.h"
@@ -31,17 +31,19 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
 
 // Of memory as processors translate its addresses.
 inline constexpr int64_t k_page_bytes = 4096;
-// Bytes a cycle of weights from the second level cache, and from beyond it.
-inline constexpr double k_near_bytes = 24, k_far_bytes = 6.5;
 // Cycles to start a loop that threads share.
 inline constexpr double k_start = 5000;
-// Fewer sums leave units waiting for results; loads never quite reach two a cycle.
-inline constexpr double k_least_sums = 10, k_loads = 1.8;
+// Loads of single floats a cycle: they never quite reach two.
+inline constexpr double k_loads = 1.8;
+// Cycles of advancing so many vectors' sums by a multiply-add: few leave units waiting for results.
+double sum_cycles(double sums, const Machine& machine);
+// Cycles of loading a vector for each of so many, and so many single floats.
+double load_cycles(double vectors, double floats, const Machine& machine);
 // Cycles of a step beside a stream of weights from beyond the second level cache that alone takes
 // `streaming` cycles. Loads that miss the first
 // level cache share its few outstanding misses with the stream; so if the step's other loads do,
 // because its weights are read again and again, streaming overlaps with nothing.
-double streamed_step(double cycles, double streaming, bool again);
+double streamed_step(double cycles, double streaming, bool again, const Machine& machine);
 // Cycles that converting so many vectors of stored weights takes from the multiplications.
 double conversion_cycles(int vectors, const Machine& machine);
 

@@ -42,28 +42,28 @@ std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine&
 
 // What Winograd's threads share. Tiles: each transforms its own inputs. Channels: each transforms
 // all inputs for itself, which costs less than fetching what another one wrote.
-enum class WinogradThreads { nothing, tiles, channels };
+enum class ProductsThreads { nothing, tiles, channels };
 
 // The integers of Winograd's template: `tiles` tiles and `channels` output channels are transformed
 // at a time, sums of `vectors` vectors of channels by `x` tiles stay in registers.
-struct WinogradTile {
+struct ProductsTile {
   int64_t tiles = 1, channels = 1;
   int lanes = 1, vectors = 1, x = 1;
-  WinogradThreads threads = WinogradThreads::nothing;
+  ProductsThreads threads = ProductsThreads::nothing;
 };
 // Scratch of a block lies on the stack, in bytes at most.
-inline constexpr int64_t k_most_winograd_scratch = 1 << 20;
-std::string winograd_steps(const Nest& products, const WinogradTile& tile);
+inline constexpr int64_t k_most_products_scratch = 1 << 20;
+std::string products_steps(const Nest& products, const ProductsTile& tile);
 // Channels that a vector of the input transform holds.
-int winograd_input_lanes(int64_t channels, int vector);
+int products_input_lanes(int64_t channels, int vector);
 // The images that products are of.
-struct WinogradImage {
+struct ProductsImage {
   int64_t columns = 1;      // of tiles
   int64_t outputs = 1;      // of a tile and channel
   int64_t input_bytes = 0;  // of the whole input
 };
 // For the nest of products (y: the places of a tile, x: tiles), on so many threads.
-std::vector<CostedSchedule> winograd_schedules(const Nest& products, const WinogradImage& image,
+std::vector<CostedSchedule> products_schedules(const Nest& products, const ProductsImage& image,
                                                const Machine& machine, int threads);
 
 // Whether other threads have started before the kernel is over.

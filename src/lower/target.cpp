@@ -59,6 +59,19 @@ Machine machine_of(const std::string& name, ElementType weights) {
       target.has_feature(Target::AVX512) || target.has_feature(Target::AVX512_Skylake);
   if (avx512) machine.l2_bytes = 1 << 20;
   if (avx512 || target.arch == Target::ARM) machine.registers = 32;
+  // Zen 4 does each wide operation in two halves. Its cores' figures are measured, as are the
+  // others, which are those of Sapphire Rapids.
+  const bool zen4 = target.has_feature(Target::AVX512_Zen4) &&
+                    !target.has_feature(Target::AVX512_Zen5) &&
+                    !target.has_feature(Target::AVX512_SapphireRapids);
+  if (zen4) {
+    machine.fmas = 1;
+    machine.vector_loads = 1;
+    machine.near_bytes = 14;
+    machine.far_bytes = 7.5;
+    machine.apart = 0.05;
+    machine.conflict = 2;
+  }
   machine.weight_bytes = bytes_of(weights);
   return machine;
 }

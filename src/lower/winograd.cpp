@@ -1,5 +1,6 @@
 #include "lower/winograd.h"
 
+#include <array>
 #include <cmath>
 
 #include "base/divide.h"
@@ -88,6 +89,21 @@ WinogradTransforms winograd_transforms(int outputs, int taps, int stride) {
     }
   }
   return t;
+}
+
+void transform_taps(const WinogradTransforms& t, const float* taps, std::vector<double>& places) {
+  constexpr int k_most_taps = 8;
+  EMULSION_CHECK(t.taps <= k_most_taps);
+  const int side = t.products();
+  for (int p = 0; p < side; ++p) {
+    std::array<double, k_most_taps> row{};
+    for (int kx = 0; kx < t.taps; ++kx)
+      for (int ky = 0; ky < t.taps; ++ky) row[kx] += t.weight[p][ky] * taps[ky * t.taps + kx];
+    for (int q = 0; q < side; ++q) {
+      double& sum = places[p * side + q] = 0;
+      for (int kx = 0; kx < t.taps; ++kx) sum += row[kx] * t.weight[q][kx];
+    }
+  }
 }
 
 }  // namespace emulsion

@@ -27,4 +27,7 @@ struct WinogradTransforms {
 
 WinogradTransforms winograd_transforms(int outputs, int taps, int stride = 1);
 
+// The weights at a tile's products x products places, (G g) G^T, of r x r taps g.
+void transform_taps(const WinogradTransforms& t, const float* taps, std::vector<double>& places);
+
 }  // namespace emulsion

@@ -25,7 +25,7 @@ KernelSpec conv_spec(int64_t size) {
 
 // 16 floats by 2 FMAs at 3 GHz, and 10 GB/s.
 CostModel model() {
-  return CostModel({192, 10}, 1, 16);
+  return CostModel({192, 10}, 1, {.vector = 16});
 }
 
 TEST(CostModel, IsARooflineOfCyclesAndOfBytesFromMemory) {
@@ -33,7 +33,7 @@ TEST(CostModel, IsARooflineOfCyclesAndOfBytesFromMemory) {
   constexpr double k_weights_ms = (64 * 64 * 9 + 64) * 4 / 10e6;  // with biases
   EXPECT_NEAR(model().roofline_ms(spec, 3e6), 1, 1e-9);
   EXPECT_NEAR(model().roofline_ms(spec, 3e3), k_weights_ms, 1e-9);
-  EXPECT_NEAR(CostModel({384, 10}, 2, 16).roofline_ms(spec, 3e6), 1, 1e-9);
+  EXPECT_NEAR(CostModel({384, 10}, 2, {.vector = 16}).roofline_ms(spec, 3e6), 1, 1e-9);
 }
 
 TEST(CostModel, IsCorrectedByWhatWasMeasured) {

@@ -7,12 +7,12 @@
 
 namespace emulsion {
 
-int winograd_input_lanes(int64_t channels, int vector) {
+int products_input_lanes(int64_t channels, int vector) {
   while (vector > channels) vector /= 2;
   return vector;
 }
 
-std::string winograd_steps(const Nest& nest, const WinogradTile& tile) {
+std::string products_steps(const Nest& nest, const ProductsTile& tile) {
   StepText steps;
   const bool tiles_split = tile.tiles < nest.x, channels_split = tile.channels < nest.co;
   // From n g co y x ci: blocks of tiles and channels outside y, the rest of both within.
@@ -35,30 +35,30 @@ std::string winograd_steps(const Nest& nest, const WinogradTile& tile) {
   if (tile.lanes > 1) steps.add("vectorize {}i {}", co, tile.lanes);
   if (tile.vectors > 1) steps.add("unroll {}i", co);
   if (tile.x > 1) steps.add("unroll {}i", x);
-  if (tile.threads == WinogradThreads::tiles) steps.add("parallel x");
-  if (tile.threads == WinogradThreads::channels) steps.add("parallel co");
+  if (tile.threads == ProductsThreads::tiles) steps.add("parallel x");
+  if (tile.threads == ProductsThreads::channels) steps.add("parallel co");
   return steps.text();
 }
 
 namespace {
 
-int64_t padded_channels(const WinogradTile& tile) {
+int64_t padded_channels(const ProductsTile& tile) {
   const int64_t vector_tile = int64_t{tile.lanes} * tile.vectors;
   return round_up(tile.channels, vector_tile);
 }
 
-int64_t scratch_bytes(const Nest& nest, const WinogradTile& tile) {
+int64_t scratch_bytes(const Nest& nest, const ProductsTile& tile) {
   return 4 * nest.y * tile.tiles * (nest.ci + padded_channels(tile));
 }
 
-struct WinogradCycles {
+struct ProductsCycles {
   double input = 0, others = 0;  // of transforming the inputs; of products and outputs
 };
 
-// Expected cycles on a core with two FMAs and two loads a cycle, but for a common factor (see
-// conv_costs.h for the matrix product's part).
-WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, int64_t outputs,
-                               const Machine& machine, double far_bytes = k_far_bytes) {
+// Expected cycles on the target's core, but for a common factor (see conv_costs.h for the matrix
+// product's part).
+ProductsCycles expected_cycles(const Nest& nest, const ProductsTile& tile, int64_t outputs,
+                               const Machine& machine, double far_bytes) {
   // Cycles of a transform, a vector of channels at a place; more where scratch takes a part of the
   // second level cache, and more again where streamed weights drive it from there.
   constexpr double k_input = 1.4, k_output = 0.5, k_scratch = 6, k_driven_out = 12;
@@ -66,8 +66,9 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, int64
   // inputs from the second level cache; and to start and end the sums of a register tile.
   constexpr double k_store = 8, k_line = 2, k_start_sums = 15;
   constexpr double k_step = 0.92;  // of what a step of the products would take, measured
-  const double sums = tile.vectors * tile.x, loads = tile.vectors + tile.x;
-  const double step = k_step * (0.9 + std::max(std::max(sums, k_least_sums) / 2, loads / k_loads)) +
+  const double sums = tile.vectors * tile.x;
+  const double step = k_step * (0.9 + std::max(sum_cycles(sums, machine),
+                                               load_cycles(tile.vectors, tile.x, machine))) +
                       conversion_cycles(tile.vectors, machine);
   const double bytes = 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
   const auto channels = static_cast<double>(nest.ci);
@@ -81,19 +82,21 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, int64
       1.0 * machine.weight_bytes * places * channels * static_cast<double>(nest.co);
   const auto passes = static_cast<double>(divide_up(tile.tiles, tile.x));
   const double tile_weights = bytes * channels;
-  const double again = tile_weights > static_cast<double>(machine.l1_bytes)
-                           ? std::max(step, bytes / k_near_bytes)
-                           : step;
-  const double streaming = bytes / far_bytes;
-  double far = streamed_step(step, streaming, false);
+  const double near = std::max(step, bytes / machine.near_bytes);
+  const double again = tile_weights >= static_cast<double>(machine.l1_bytes) ? near : step;
+  // Measured on 27 shapes: each group's transforms interrupt the stream of weights, which costs as
+  // much as so many bytes more of them.
+  constexpr double k_interruption = 64 << 10;
+  const double interruption = nest.groups > 1 ? k_interruption / weight_bytes : 0;
+  const double streaming = (1 + interruption) * bytes / far_bytes;
+  double far = streamed_step(step, streaming, false, machine);
   // Measured: less of a stream overlaps where each place's weights serve a single register tile.
-  if (passes == 1 && blocks == 1) far += 0.3 * std::min(step, streaming);
-  const double near = std::max(step, bytes / k_near_bytes);
+  if (passes == 1 && blocks == 1) far += machine.apart * std::min(step, streaming);
   const bool resident = weight_bytes < 0.85 * static_cast<double>(machine.l2_bytes);
   // Measured: a stream that is spread over several register tiles overlaps with them while their
   // inputs leave it room in the first level cache.
   const int64_t slab_bytes = 4 * tile.tiles * nest.ci;
-  const double multiplying = passes * step;
+  const double multiplying = (passes > 1 ? near : step) + (passes - 1) * again;
   const bool slab_stays = slab_bytes <= machine.l1_bytes;
   const bool spread = passes > 1 && 8 * slab_bytes <= 7 * machine.l1_bytes;
   const double one =
@@ -113,7 +116,7 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, int64
           static_cast<double>(machine.l2_bytes) +
       (!resident && product_bytes > machine.l2_bytes / 6 ? k_driven_out : 0);
   const auto tiles = blocks * static_cast<double>(tile.tiles);
-  const int input_lanes = winograd_input_lanes(nest.ci, machine.vector);
+  const int input_lanes = products_input_lanes(nest.ci, machine.vector);
   const double input = tiles * places * (k_input + place_cycles) *
                        static_cast<double>(divide_up(nest.ci, input_lanes));
   const double output =
@@ -124,13 +127,14 @@ WinogradCycles expected_cycles(const Nest& nest, const WinogradTile& tile, int64
 }
 
 // The same of the busiest of so many threads.
-double expected_cycles(Nest nest, const WinogradTile& tile, const WinogradImage& image,
+double expected_cycles(Nest nest, const ProductsTile& tile, const ProductsImage& image,
                        const Machine& machine, int threads) {
   // Measured with two threads: to each come so many times as many bytes of weights that both read,
   // because they fetch them for one another.
   constexpr double k_together = 1.1;
-  if (threads == 1 || tile.threads == WinogradThreads::nothing) {
-    const WinogradCycles cycles = expected_cycles(nest, tile, image.outputs, machine);
+  if (threads == 1 || tile.threads == ProductsThreads::nothing) {
+    const ProductsCycles cycles =
+        expected_cycles(nest, tile, image.outputs, machine, machine.far_bytes);
     return cycles.input + cycles.others;
   }
   // Measured: where each thread reads all inputs, those that others wrote come from their caches at
@@ -138,8 +142,8 @@ double expected_cycles(Nest nest, const WinogradTile& tile, const WinogradImage&
   constexpr double k_others = 1.3;
   double others_inputs = 0;
   int64_t transforms = 1, starts = 1;
-  double far_bytes = k_far_bytes;
-  if (tile.threads == WinogradThreads::tiles) {
+  double far_bytes = machine.far_bytes;
+  if (tile.threads == ProductsThreads::tiles) {
     far_bytes *= k_together;
     nest.x = divide_up(divide_up(nest.x, tile.tiles), threads) * tile.tiles;
   } else {
@@ -148,21 +152,21 @@ double expected_cycles(Nest nest, const WinogradTile& tile, const WinogradImage&
     transforms = divide_up(divide_up(nest.co, tile.channels), threads);
     nest.co = transforms * tile.channels;
   }
-  const WinogradCycles cycles = expected_cycles(nest, tile, image.outputs, machine, far_bytes);
+  const ProductsCycles cycles = expected_cycles(nest, tile, image.outputs, machine, far_bytes);
   return others_inputs + k_start * static_cast<double>(starts) +
          static_cast<double>(transforms) * cycles.input + cycles.others;
 }
 
 }  // namespace
 
-std::vector<CostedSchedule> winograd_schedules(const Nest& nest, const WinogradImage& image,
+std::vector<CostedSchedule> products_schedules(const Nest& nest, const ProductsImage& image,
                                                const Machine& machine, int threads) {
   const int64_t rows = nest.x / image.columns;
   std::vector<int64_t> blocks;
   for (int64_t r = 1; r <= rows; ++r)
     if (divide_up(rows, r) * r * 6 <= rows * 7) blocks.push_back(r * image.columns);
   const int lanes = lanes_for(nest.co, machine.vector);
-  std::vector<std::pair<double, WinogradTile>> scored;
+  std::vector<std::pair<double, ProductsTile>> scored;
   for (const int64_t tiles : blocks)
     for (int vectors = 1; vectors <= std::min<int64_t>(4, divide_up(nest.co, lanes)); ++vectors)
       for (int x = 1; x <= std::min<int64_t>(tiles, machine.registers); ++x) {
@@ -175,13 +179,13 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, const WinogradI
                                    : factor == -1 ? part
                                                   : factor * vector_tile;
           if (factor != 0 && channels >= nest.co) continue;
-          WinogradTile tile{tiles, channels, lanes, vectors, x, WinogradThreads::nothing};
-          if (scratch_bytes(nest, tile) > k_most_winograd_scratch) continue;
+          ProductsTile tile{tiles, channels, lanes, vectors, x, ProductsThreads::nothing};
+          if (scratch_bytes(nest, tile) > k_most_products_scratch) continue;
           const bool pays = pays_threads(nest);
-          if (pays && tiles < nest.x) tile.threads = WinogradThreads::tiles;
+          if (pays && tiles < nest.x) tile.threads = ProductsThreads::tiles;
           scored.emplace_back(expected_cycles(nest, tile, image, machine, threads), tile);
           if (!pays || threads == 1 || channels >= nest.co) continue;
-          tile.threads = WinogradThreads::channels;
+          tile.threads = ProductsThreads::channels;
           scored.emplace_back(expected_cycles(nest, tile, image, machine, threads), tile);
         }
       }
@@ -193,7 +197,7 @@ std::vector<CostedSchedule> winograd_schedules(const Nest& nest, const WinogradI
   for (const auto& [cycles, tile] : scored) {
     if (schedules.size() >= k_most_schedules || ++of_block[{tile.tiles, tile.channels}] > 4)
       continue;
-    add_schedule(schedules, cycles, winograd_steps(nest, tile));
+    add_schedule(schedules, cycles, products_steps(nest, tile));
   }
   return schedules;
 }
