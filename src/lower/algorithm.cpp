@@ -19,6 +19,7 @@ const std::vector<AlgorithmRow>& algorithm_rows() {
       packed_row(),
       winograd4_row(),
       winograd2_row(),
+      winograd5_row(),
       winograd6_row(),
       strassen_row(),
       chain_row(),

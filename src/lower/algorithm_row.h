@@ -31,6 +31,7 @@ AlgorithmRow packed_row();
 AlgorithmRow direct_row();
 AlgorithmRow winograd2_row();
 AlgorithmRow winograd4_row();
+AlgorithmRow winograd5_row();
 AlgorithmRow winograd6_row();
 AlgorithmRow strassen_row();
 AlgorithmRow chain_row();

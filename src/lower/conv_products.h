@@ -80,10 +80,7 @@ struct ProductsConv {
 
   static bool applies(const KernelSpec& spec, std::string* reason) {
     if (!takes_conv(spec, reason) || !Products::applies(spec, reason)) return false;
-    // Of one row of tiles and one vector of output channels.
-    const ProductsShape shape = Products::shape(spec);
-    const int64_t bytes =
-        4 * shape.places * shape.columns * (shape.ci + machine_of(spec.target).vector);
+    const int64_t bytes = scratch_of_a_row(Products::shape(spec), machine_of(spec.target).vector);
     if (bytes <= k_most_products_scratch) return true;
     *reason = fmt::format("one row of tiles needs {} bytes of scratch ({} at most)", bytes,
                           k_most_products_scratch);

@@ -47,16 +47,26 @@ Expr transformed_output(const Expr& pixel, const Expr& half,
                 select(half == 0, u3 - product(4), u3 + product(5)));
 }
 
+ProductsShape shape_of(const Nest& nest) {
+  return {k_products, divide_up(nest.x, 2), nest.y, nest.ci / 2, nest.co / 2};
+}
+
+// Pixels are paired within a row, or, where rows are odd, anywhere if what is transformed at a time
+// may be so much.
 ConvView view_of(const KernelSpec& spec) {
-  const auto& conv = std::get<Conv>(spec.op);
-  return conv.stride == Extent2{1, 1} ? flattened_view(spec) : conv_view(spec);
+  ConvView rows = conv_view(spec);
+  if (rows.nest.x % 2 == 0 || std::get<Conv>(spec.op).stride != Extent2{1, 1}) return rows;
+  ConvView flattened = flattened_view(spec);
+  const bool fits = scratch_of_a_row(shape_of(flattened.nest), machine_of(spec.target).vector) <=
+                    k_most_products_scratch;
+  return fits ? flattened : rows;
 }
 
 ProductsFuncs build_strassen_funcs(const Conv& conv, const ConvView& view,
                                    const ProductsSchedule& s,
                                    const std::vector<PackedConstant>& packed) {
   const int half_in = narrow(s.products.nest.ci), half_out = narrow(s.products.nest.co);
-  const int columns = narrow(s.columns), last = narrow(view.nest.x) - 1;
+  const int columns = narrow(s.columns);
   const ProductsBuilder build(false);
   const ProductsVars& v = build.vars;
 
@@ -69,11 +79,14 @@ ProductsFuncs build_strassen_funcs(const Conv& conv, const ConvView& view,
   Func prologue;
   if (!conv.prologue.empty()) prologue = build_prologue(conv, view, parameters);
 
-  // Where pixels are odd in number, the last pair has the last one twice.
-  Expr x = v.tile % columns * 2 + v.i;
-  if (2 * columns > last + 1) x = min(x, last);
-  x *= conv.stride[1];
-  const Expr y = v.tile / columns * conv.stride[0], c = v.j * half_in + v.c;
+  // Pairs that hang over the image's end have its last pixel or row again.
+  const auto within = [](const Expr& position, int64_t positions, int64_t extent) {
+    return positions > extent ? min(position, narrow(extent) - 1) : position;
+  };
+  const Nest& nest = view.nest;
+  const Expr column = within(v.tile % columns * 2 + v.i, 2 * columns, nest.x);
+  const Expr row = within(v.tile / columns, s.bands * s.rows, nest.y);
+  const Expr x = column * conv.stride[1], y = row * conv.stride[0], c = v.j * half_in + v.c;
   funcs.taps = Func("taps");
   build.define(
       funcs.taps, {v.i, v.j},
@@ -122,10 +135,7 @@ struct Strassen {
 
   static Nest nest(const KernelSpec& spec) { return view_of(spec).nest; }
 
-  static ProductsShape shape(const KernelSpec& spec) {
-    const Nest conv = nest(spec);
-    return {k_products, divide_up(conv.x, 2), conv.y, conv.ci / 2, conv.co / 2};
-  }
+  static ProductsShape shape(const KernelSpec& spec) { return shape_of(nest(spec)); }
 
   static ProductsImage image(const KernelSpec& spec) {
     const Nest conv = nest(spec);

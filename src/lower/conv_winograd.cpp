@@ -1,6 +1,6 @@
-// 3x3 convs by Winograd's minimal filtering F(m x m, 3 x 3): a tile of m x m outputs needs
-// (m + 2)^2 products a pair of channels instead of 9 m^2; with stride 2 (2 m + 1)^2, which is as
-// many as the tile has inputs in either case.
+// Convs of r x r taps by Winograd's minimal filtering F(m x m, r x r): a tile of m x m outputs needs
+// (m + r - 1)^2 products a pair of channels instead of (m r)^2; with stride 2 (2 m + r - 2)^2, which
+// is as many as the tile has inputs in either case.
 //
 //   V[p][tile][ci] = B^T d B          of each tile's inputs
 //   M[p][tile][co] = sum_ci U[p][ci][co] V[p][tile][ci]      one matrix product for each place p
@@ -25,13 +25,13 @@ using Halide::Var;
 
 namespace {
 
-// sum_k coefficients[k] value(k), over the k of one parity (or all: -1).
-Expr weighted_sum(const std::vector<double>& coefficients, int parity,
+// sum_k coefficients[k] value(k), over the k of one parity, counted in strides (or all: -1).
+Expr weighted_sum(const std::vector<double>& coefficients, int stride, int parity,
                   const std::function<Expr(int)>& value) {
   Expr sum;
   for (int k = 0; k < static_cast<int>(coefficients.size()); ++k) {
     const auto coefficient = static_cast<float>(coefficients[k]);
-    if (coefficient == 0 || (parity >= 0 && k % 2 != parity)) continue;
+    if (coefficient == 0 || (parity >= 0 && k / stride % 2 != parity)) continue;
     const Expr term = coefficient == 1 ? value(k) : coefficient * value(k);
     sum = sum.defined() ? sum + term : term;
   }
@@ -53,12 +53,12 @@ Expr input_transform(const WinogradTransforms& t, const Expr& at,
   for (int p = t.products() - 1; p >= 0; --p) {
     if (p > 0 && starts_pair(t, p - 1)) {
       --p;
-      const Expr even = weighted_sum(t.input[p], 0, value),
-                 odd = weighted_sum(t.input[p], 1, value);
+      const Expr even = weighted_sum(t.input[p], t.stride, 0, value),
+                 odd = weighted_sum(t.input[p], t.stride, 1, value);
       add(p + 1, even - odd);
       add(p, even + odd);
     } else {
-      add(p, weighted_sum(t.input[p], -1, value));
+      add(p, weighted_sum(t.input[p], t.stride, -1, value));
     }
   }
   return result;
@@ -162,16 +162,26 @@ ProductsFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
   return funcs;
 }
 
+// More of them err too much.
+constexpr int64_t k_most_points = 8;
+
 template <int Outputs>
 struct Winograd {
   static bool applies(const KernelSpec& spec, std::string* reason) {
     const auto& conv = std::get<Conv>(spec.op);
     const Shape& weight = conv.weight->shape;
-    if (weight[2] != 3 || weight[3] != 3)
-      *reason = fmt::format("the kernel is {}x{}, not 3x3", weight[2], weight[3]);
-    else if (conv.stride != Extent2{1, 1} && (Outputs != 2 || conv.stride != Extent2{2, 2}))
+    // Others are slower than 2x2 or 4x4 outputs.
+    constexpr bool any = Outputs == 4, strides = any || Outputs == 2;
+    const int64_t taps = weight[2], phase_taps = divide_up(taps, int64_t{conv.stride[0]});
+    if (weight[2] != weight[3] || taps < 3 || (!any && taps > 3))
+      *reason = fmt::format("the kernel is {}x{}, not 3x3{}", weight[2], weight[3],
+                            any ? " or larger" : "");
+    else if (conv.stride != Extent2{1, 1} && (!strides || conv.stride != Extent2{2, 2}))
       *reason = fmt::format("the stride is {}x{}, not 1x1{}", conv.stride[0], conv.stride[1],
-                            Outputs == 2 ? " or 2x2" : "");
+                            strides ? " or 2x2" : "");
+    else if (const int64_t points = Outputs + phase_taps - 1; points > k_most_points)
+      *reason = fmt::format("{} outputs of {} taps need {} points ({} at most)", Outputs,
+                            phase_taps, points, k_most_points);
     else if (conv.dilation != Extent2{1, 1})
       *reason = fmt::format("the dilation is {}x{}, not 1x1", conv.dilation[0], conv.dilation[1]);
     else
@@ -183,7 +193,7 @@ struct Winograd {
 
   static ProductsShape shape(const KernelSpec& spec) {
     const Nest conv = nest(spec);
-    const int64_t side = WinogradTransforms{Outputs, 3, conv.stride[0]}.products();
+    const int64_t side = WinogradTransforms{Outputs, narrow(conv.kx), conv.stride[0]}.products();
     return {side * side, divide_up(conv.x, Outputs), divide_up(conv.y, Outputs), conv.ci, conv.co};
   }
 
@@ -193,12 +203,13 @@ struct Winograd {
   }
 
   static std::vector<PackedConstant> pack(const Conv& conv, const ProductsSchedule& schedule) {
-    const WinogradTransforms t = winograd_transforms(Outputs, 3, conv.stride[0]);
+    const int taps = narrow(conv.weight->shape[2]);
+    const WinogradTransforms t = winograd_transforms(Outputs, taps, conv.stride[0]);
     const Nest& nest = schedule.products.nest;
     return pack_products(conv, schedule, 1,
                          [&](int64_t g, int64_t c, int64_t i, std::vector<double>& places) {
                            transform_taps(
-                               t, &conv.weight->data[((g * nest.co + c) * nest.ci + i) * 9], places);
+                               t, &conv.weight->data[((g * nest.co + c) * nest.ci + i) * taps * taps], places);
                          });
   }
 
@@ -206,7 +217,7 @@ struct Winograd {
     const auto& conv = std::get<Conv>(spec.op);
     const Halide::Target target = halide_target(spec.target);
     ProductsFuncs funcs = build_winograd_funcs(conv, conv_view(spec), schedule,
-                                               winograd_transforms(Outputs, 3, conv.stride[0]),
+                                               winograd_transforms(Outputs, narrow(conv.weight->shape[2]), conv.stride[0]),
                                                pack(conv, schedule));
     schedule_products(funcs, schedule, {Outputs, Outputs}, target);
     return LoweredKernel{funcs.arguments, funcs.out, target};
@@ -222,7 +233,15 @@ AlgorithmRow winograd2_row() {
 
 AlgorithmRow winograd4_row() {
   return ProductsConv<Winograd<4>>::row(
-      "winograd4", "3x3, stride 1: F(4x4, 3x3), 36 products for 144", 1e-4, 1e-2);
+      "winograd4",
+      "3x3 to 7x7: F(4x4, 3x3), 36 products for 144, 81 with stride 2; F(4x4, 5x5), 64 for 400; "
+      "F(4x4, 7x7), 169 for 784 with stride 2",
+      1e-4, 1e-2);
+}
+
+AlgorithmRow winograd5_row() {
+  return ProductsConv<Winograd<5>>::row(
+      "winograd5", "3x3, stride 1: F(5x5, 3x3), 49 products for 225", 1e-4, 1e-2);
 }
 
 AlgorithmRow winograd6_row() {

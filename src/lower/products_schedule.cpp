@@ -7,6 +7,10 @@
 
 namespace emulsion {
 
+int64_t scratch_of_a_row(const ProductsShape& shape, int64_t channels) {
+  return 4 * shape.places * shape.columns * (shape.ci + channels);
+}
+
 Nest products_nest(const Nest& conv, const ProductsShape& shape) {
   Conv products;
   products.groups = static_cast<int>(conv.groups);

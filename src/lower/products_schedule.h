@@ -21,6 +21,9 @@ struct ProductsShape {
   int64_t ci = 1, co = 1;         // channels of a product, of each group
 };
 
+// Bytes of the transformed inputs and products of one row of tiles and so many output channels.
+int64_t scratch_of_a_row(const ProductsShape& shape, int64_t channels);
+
 // The products of a conv's nest: y = places, x = tiles.
 Nest products_nest(const Nest& conv, const ProductsShape& shape);
 

@@ -82,6 +82,7 @@ WinogradTransforms winograd_transforms(int outputs, int taps, int stride) {
   for (int phase = 0; phase < stride; ++phase) {
     const int phase_taps = static_cast<int>(divide_up(taps - phase, stride));
     const WinogradTransforms one = toom_cook(outputs, phase_taps);
+    for (const int pair : one.pairs) t.pairs.push_back(first + pair);
     for (int p = 0; p < one.products(); ++p, ++first) {
       for (int k = 0; k < one.products(); ++k) t.input[first][k * stride + phase] = one.input[p][k];
       for (int k = 0; k < phase_taps; ++k) t.weight[first][k * stride + phase] = one.weight[p][k];

@@ -19,7 +19,8 @@ struct WinogradTransforms {
   Matrix weight;                          // G,   products x r
   Matrix output;                          // A^T, m x products
   // Rows (columns of `output`) p of which p + 1 is that of the negative point: they differ in the
-  // signs of odd positions alone. None where a point has no negative or the stride is not 1.
+  // signs of odd positions alone, counted in strides. None of a filter where a point has no
+  // negative.
   std::vector<int> pairs;
 
   int products() const { return stride * (outputs - 1) + taps; }

@@ -27,8 +27,10 @@ TEST_P(LesserTarget, ComputesEveryAlgorithm) {
   for (const auto& [algorithm, c] : {std::pair{"direct", odd},
                                      {"winograd2", odd},
                                      {"winograd4", odd},
+                                     {"winograd5", odd},
                                      {"winograd6", odd},
                                      {"pointwise", pointwise},
+                                     {"strassen", pointwise},
                                      {"depthwise", depthwise},
                                      {"packed", narrow}})
     check_conv(c, algorithm, "", GetParam());

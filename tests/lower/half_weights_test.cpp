@@ -69,7 +69,9 @@ TEST_P(HalfWeights, StayWithinTheBoundOfEveryAlgorithm) {
       {"winograd2", {.input = {1, 32, 9, 7}, .co = 24}},
       {"winograd2", {.input = {1, 32, 9, 7}, .co = 24, .stride = {2, 2}}},
       {"winograd4", {.input = {1, 32, 9, 7}, .co = 24}},
+      {"winograd5", {.input = {1, 32, 9, 7}, .co = 24}},
       {"winograd6", {.input = {1, 32, 9, 7}, .co = 24}},
+      {"strassen", {.input = {1, 48, 5, 7}, .co = 18, .kernel = {1, 1}, .pad = {0, 0, 0, 0}}},
   };
   for (const auto& [algorithm, c] : cases) {
     const KernelSpec half = halved(c.spec(), algorithm, GetParam());

@@ -39,9 +39,10 @@ OddValues all_but(const std::map<OddProperty, std::vector<int>>& given) {
   return values;
 }
 
-OddValues winograd_values(const std::vector<int>& algorithms, int stride) {
+OddValues winograd_values(const std::vector<int>& algorithms, const std::vector<int>& kernels,
+                          int stride) {
   return all_but({{k_algorithm, algorithms},
-                  {k_kernel, {3}},
+                  {k_kernel, kernels},
                   {k_stride_y, {stride}},
                   {k_stride_x, {stride}},
                   {k_dilation_y, {1}},
@@ -160,8 +161,21 @@ const std::vector<OddFamily>& odd_families() {
                 {k_groups, {8, 12, 16}},
                 {k_ci, {1, 3, 4, 8, 16}},
                 {k_co, {1, 2, 4, 8, 16}}})},
-      {"winograd", {"winograd2", "winograd4", "winograd6"}, winograd_values({0, 1, 2}, 1)},
-      {"strided_winograd", {"winograd2"}, winograd_values({0}, 2)},
+      {"winograd",
+       {"winograd2", "winograd4", "winograd5", "winograd6"},
+       winograd_values({0, 1, 2, 3}, {3}, 1)},
+      {"strided_winograd", {"winograd2", "winograd4"}, winograd_values({0, 1}, {3}, 2)},
+      {"wide_winograd", {"winograd4"}, winograd_values({0}, {4, 5}, 1)},
+      {"wide_strided_winograd", {"winograd4"}, winograd_values({0}, {5, 7}, 2)},
+      {"strassen",
+       {"strassen"},
+       all_but({{k_ci, {2, 6, 34, 48}},
+                {k_co, {2, 6, 34, 48}},
+                {k_groups, {1}},
+                {k_kernel, {1}},
+                {k_dilation_y, {1}},
+                {k_dilation_x, {1}},
+                {k_padding, {0}}})},
       // Weights that no cache keeps have templates of their own.
       {"streamed",
        {"direct", "pointwise"},
@@ -184,8 +198,8 @@ const std::vector<OddFamily>& odd_families() {
 const OddFamily& large_family() {
   static const OddFamily family{
       "large",
-      {"direct", "pointwise", "packed", "winograd2", "winograd4", "winograd6"},
-      all_but({{k_algorithm, {0, 1, 2, 3, 4, 5}},
+      {"direct", "pointwise", "packed", "winograd2", "winograd4", "winograd5", "winograd6", "strassen"},
+      all_but({{k_algorithm, {0, 1, 2, 3, 4, 5, 6, 7}},
                {k_ci, {16, 32, 96, 256}},
                {k_co, {16, 24, 64, 256}},
                {k_rows, {4, 7, 8, 14}},

@@ -39,11 +39,15 @@ TEST_P(WinogradTransformsOf, ComputeTheFilter) {
 TEST_P(WinogradTransformsOf, PairPointsWithTheirNegatives) {
   const auto [outputs, taps, stride] = GetParam();
   const WinogradTransforms t = winograd_transforms(outputs, taps, stride);
-  EXPECT_EQ(static_cast<int>(t.pairs.size()),
-            stride > 1 || t.products() % 2 == 1 ? 0 : t.products() / 2 - 1);
+  // Of each of the filters of every stride-th tap.
+  int pairs = 0;
+  for (int phase = 0; phase < stride; ++phase)
+    if (const int of_phase = (taps - phase + stride - 1) / stride; of_phase > 1)
+      pairs += (outputs + of_phase - 1) % 2 == 1 ? 0 : (outputs + of_phase - 1) / 2 - 1;
+  EXPECT_EQ(static_cast<int>(t.pairs.size()), pairs);
   for (const int p : t.pairs) {
     for (int k = 0; k < t.products(); ++k)
-      EXPECT_EQ(t.input[p + 1][k], (k % 2 == 0 ? 1 : -1) * t.input[p][k]);
+      EXPECT_EQ(t.input[p + 1][k], (k / stride % 2 == 0 ? 1 : -1) * t.input[p][k]);
     for (int i = 0; i < outputs; ++i)
       EXPECT_EQ(t.output[i][p + 1], (i % 2 == 0 ? 1 : -1) * t.output[i][p]);
   }
@@ -52,7 +56,8 @@ TEST_P(WinogradTransformsOf, PairPointsWithTheirNegatives) {
 INSTANTIATE_TEST_SUITE_P(, WinogradTransformsOf,
                          testing::Values(Filter{2, 3}, Filter{4, 3}, Filter{6, 3}, Filter{2, 5},
                                          Filter{4, 5}, Filter{2, 2}, Filter{3, 3}, Filter{2, 3, 2},
-                                         Filter{4, 3, 2}, Filter{2, 7, 2}, Filter{3, 4, 3}));
+                                         Filter{4, 3, 2}, Filter{2, 7, 2}, Filter{4, 7, 2},
+                                         Filter{4, 5, 2}, Filter{5, 3}, Filter{3, 4, 3}));
 
 }  // namespace
 }  // namespace emulsion
