@@ -39,10 +39,11 @@ double step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machin
   constexpr double k_missing_sum = 0.12;
   const double enough_sums = std::min(10 * machine.fmas, machine.registers - 4);
   const double waiting = taps > 1 ? 0 : k_missing_sum * std::max(0.0, enough_sums - sums);
-  const double busy = std::max(sum_cycles(sums, machine),
-                               load_cycles(tile.vectors, loads - tile.vectors, machine));
-  return k_unit * (busy + delay * loads + k_delay_byte * (weights + inputs) + waiting +
-                   machine.conflict * static_cast<double>(conflicting_pixels(nest, tile, machine))) +
+  const double busy =
+      std::max(sum_cycles(sums, machine), load_cycles(tile.vectors, loads - tile.vectors, machine));
+  return k_unit *
+             (busy + delay * loads + k_delay_byte * (weights + inputs) + waiting +
+              machine.conflict * static_cast<double>(conflicting_pixels(nest, tile, machine))) +
          conversion_cycles(tile.vectors, machine);
 }
 
@@ -148,7 +149,8 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
   // Measured: where the first tile of channels fetches inputs from afar and the others find them
   // near, that one waits for them.
   if (nest.ky * nest.kx == 1 && input_bytes(nest) > machine.l2_bytes && vectors > tile.vectors)
-    cycles += k_unit * 4 * static_cast<double>(nest.n * nest.y * nest.x * nest.ci) / machine.far_bytes;
+    cycles +=
+        k_unit * 4 * static_cast<double>(nest.n * nest.y * nest.x * nest.ci) / machine.far_bytes;
   return static_cast<double>(nest.groups) * cycles;
 }
 

@@ -69,9 +69,13 @@ struct OutputTile {
 void schedule_products(ProductsFuncs& funcs, const ProductsSchedule& s, const OutputTile& tile,
                        const Halide::Target& target);
 
+// What was measured on cores of one kind alone (Zen 4) counts so much more on others, so that it is
+// chosen there only where it ought to be clearly faster. A search measures it all the same.
+constexpr double k_unmeasured = 1.1;
+
 // The row's functions for an algorithm whose layers have
-//   applies(spec, reason), shape(spec), image(spec), pack(spec, conv, schedule), nest(spec),
-//   lower(spec, schedule)
+//   applies(spec, reason), nest(spec), shape(spec), image(spec), pack(conv, schedule),
+//   lower(spec, schedule), everywhere(spec): whether other cores than Zen 4's were measured
 template <class Products>
 struct ProductsConv {
   static Result<ProductsSchedule> schedule_of(const KernelSpec& spec) {
@@ -88,9 +92,13 @@ struct ProductsConv {
   }
 
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
-    return products_schedules(products_nest(Products::nest(spec), Products::shape(spec)),
-                              Products::image(spec), machine_of(spec.target, spec.weights),
-                              spec.threads);
+    const Machine machine = machine_of(spec.target, spec.weights);
+    std::vector<CostedSchedule> schedules =
+        products_schedules(products_nest(Products::nest(spec), Products::shape(spec)),
+                           Products::image(spec), machine, spec.threads);
+    if (!machine.zen4 && !Products::everywhere(spec))
+      for (CostedSchedule& schedule : schedules) schedule.cycles *= k_unmeasured;
+    return schedules;
   }
   static std::vector<std::string> schedules(const KernelSpec& spec) {
     return steps_of(costed(spec));

@@ -88,9 +88,8 @@ ProductsFuncs build_strassen_funcs(const Conv& conv, const ConvView& view,
   const Expr row = within(v.tile / columns, s.bands * s.rows, nest.y);
   const Expr x = column * conv.stride[1], y = row * conv.stride[0], c = v.j * half_in + v.c;
   funcs.taps = Func("taps");
-  build.define(
-      funcs.taps, {v.i, v.j},
-      prologue.defined() ? prologue(c, x, y, v.n) : parameters.inputs[0](c, x, y, v.n));
+  build.define(funcs.taps, {v.i, v.j},
+               prologue.defined() ? prologue(c, x, y, v.n) : parameters.inputs[0](c, x, y, v.n));
   funcs.input = Func("transformed");
   build.define(funcs.input, {v.place}, transformed_input(v.place, [&](int pixel, int half) {
                  return build.at(funcs.taps, v.c, v.tile, {pixel, half});
@@ -133,6 +132,8 @@ struct Strassen {
     return false;
   }
 
+  static bool everywhere(const KernelSpec&) { return false; }
+
   static Nest nest(const KernelSpec& spec) { return view_of(spec).nest; }
 
   static ProductsShape shape(const KernelSpec& spec) { return shape_of(nest(spec)); }
@@ -157,8 +158,7 @@ struct Strassen {
   static Result<LoweredKernel> lower(const KernelSpec& spec, const ProductsSchedule& schedule) {
     const auto& conv = std::get<Conv>(spec.op);
     const Halide::Target target = halide_target(spec.target);
-    ProductsFuncs funcs =
-        build_strassen_funcs(conv, view_of(spec), schedule, pack(conv, schedule));
+    ProductsFuncs funcs = build_strassen_funcs(conv, view_of(spec), schedule, pack(conv, schedule));
     schedule_products(funcs, schedule, {1, 2, true}, target);
     return LoweredKernel{funcs.arguments, funcs.out, target};
   }

@@ -124,7 +124,8 @@ double busiest_cycles(double cycles, const Nest& nest, const ConvTile& tile, con
   int64_t bytes = nest.groups * weight_bytes(nest, machine);
   if (loop.name == "co") bytes = input_bytes(nest);
   if (loop.name == "g") bytes = 0;
-  return starts * k_start + part * cycles + (1 - part) * static_cast<double>(bytes) / machine.far_bytes;
+  return starts * k_start + part * cycles +
+         (1 - part) * static_cast<double>(bytes) / machine.far_bytes;
 }
 
 struct TileLimits {

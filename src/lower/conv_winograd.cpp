@@ -1,6 +1,6 @@
-// Convs of r x r taps by Winograd's minimal filtering F(m x m, r x r): a tile of m x m outputs needs
-// (m + r - 1)^2 products a pair of channels instead of (m r)^2; with stride 2 (2 m + r - 2)^2, which
-// is as many as the tile has inputs in either case.
+// Convs of r x r taps by Winograd's minimal filtering F(m x m, r x r): a tile of m x m outputs
+// needs (m + r - 1)^2 products a pair of channels instead of (m r)^2; with stride 2 (2 m + r -
+// 2)^2, which is as many as the tile has inputs in either case.
 //
 //   V[p][tile][ci] = B^T d B          of each tile's inputs
 //   M[p][tile][co] = sum_ci U[p][ci][co] V[p][tile][ci]      one matrix product for each place p
@@ -154,8 +154,8 @@ ProductsFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
         parameters.inputs[1](grouped ? v.g * narrow(nest.co) + v.c : Expr(v.c), v.x, v.y, v.n);
   const Expr slope = has_slopes ? channel_entry(slopes, v.c, group) : Expr();
   funcs.out = Func("out");
-  const std::vector<Var> arguments = grouped ? std::vector<Var>{v.c, v.g, v.x, v.y, v.n}
-                                             : std::vector<Var>{v.c, v.x, v.y, v.n};
+  const std::vector<Var> arguments =
+      grouped ? std::vector<Var>{v.c, v.g, v.x, v.y, v.n} : std::vector<Var>{v.c, v.x, v.y, v.n};
   funcs.out(arguments) = activate(conv.epilogue.activation, result, slope);
   bind_output(funcs.out, conv_output_layout(view));
   funcs.arguments = parameters.arguments();
@@ -189,6 +189,11 @@ struct Winograd {
     return false;
   }
 
+  static bool everywhere(const KernelSpec& spec) {
+    const auto& conv = std::get<Conv>(spec.op);
+    return conv.weight->shape[2] == 3 && Outputs != 5 && (Outputs == 2 || conv.stride[0] == 1);
+  }
+
   static Nest nest(const KernelSpec& spec) { return conv_view(spec).nest; }
 
   static ProductsShape shape(const KernelSpec& spec) {
@@ -206,19 +211,20 @@ struct Winograd {
     const int taps = narrow(conv.weight->shape[2]);
     const WinogradTransforms t = winograd_transforms(Outputs, taps, conv.stride[0]);
     const Nest& nest = schedule.products.nest;
-    return pack_products(conv, schedule, 1,
-                         [&](int64_t g, int64_t c, int64_t i, std::vector<double>& places) {
-                           transform_taps(
-                               t, &conv.weight->data[((g * nest.co + c) * nest.ci + i) * taps * taps], places);
-                         });
+    return pack_products(
+        conv, schedule, 1, [&](int64_t g, int64_t c, int64_t i, std::vector<double>& places) {
+          transform_taps(t, &conv.weight->data[((g * nest.co + c) * nest.ci + i) * taps * taps],
+                         places);
+        });
   }
 
   static Result<LoweredKernel> lower(const KernelSpec& spec, const ProductsSchedule& schedule) {
     const auto& conv = std::get<Conv>(spec.op);
     const Halide::Target target = halide_target(spec.target);
-    ProductsFuncs funcs = build_winograd_funcs(conv, conv_view(spec), schedule,
-                                               winograd_transforms(Outputs, narrow(conv.weight->shape[2]), conv.stride[0]),
-                                               pack(conv, schedule));
+    ProductsFuncs funcs = build_winograd_funcs(
+        conv, conv_view(spec), schedule,
+        winograd_transforms(Outputs, narrow(conv.weight->shape[2]), conv.stride[0]),
+        pack(conv, schedule));
     schedule_products(funcs, schedule, {Outputs, Outputs}, target);
     return LoweredKernel{funcs.arguments, funcs.out, target};
   }

@@ -14,8 +14,10 @@ struct Machine {
   int registers = 16;  // vector registers
   int64_t l1_bytes = 32 << 10;
   int64_t l2_bytes = 512 << 10;
+  bool zen4 = false;  // its cores, which do each wide operation in two halves
   // What a core does in a cycle: multiply-adds of vectors, loads of vectors (of single floats it
-  // does k_loads, in conv_costs.h), bytes of weights from the second level cache and from beyond it.
+  // does k_loads, in conv_costs.h), bytes of weights from the second level cache and from beyond
+  // it.
   int fmas = 2;
   double vector_loads = 1.8;
   double near_bytes = 24, far_bytes = 6.5;

@@ -81,9 +81,9 @@ TEST(ConvSweepCases, AreForNeonToo) {
 TEST(ConvSweepCases, HaveEveryAlgorithmAndItsTemplates) {
   const std::set<std::string> others{"elementwise", "pool",    "dense", "reduce",
                                      "normalize",   "softmax", "move"};
-  const std::map<std::string, size_t> least{{"depthwise", 4}, {"pointwise", 40}, {"direct", 100},
-                                            {"packed", 5},    {"winograd2", 15}, {"winograd4", 10},
-                                            {"winograd5", 8}, {"winograd6", 8}, {"strassen", 10}, {"fused", 20}};
+  const std::map<std::string, size_t> least{
+      {"depthwise", 4},  {"pointwise", 40}, {"direct", 100},  {"packed", 5},    {"winograd2", 15},
+      {"winograd4", 10}, {"winograd5", 8},  {"winograd6", 8}, {"strassen", 10}, {"fused", 20}};
   std::map<std::string, std::map<std::string, std::set<std::string>>> templates;
   for (const Replayable& c : all_cases())
     templates[c.spec.target][c.spec.algorithm].insert(template_of(c.spec.schedule));

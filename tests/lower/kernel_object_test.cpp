@@ -211,17 +211,25 @@ TEST(Winograd, AllocatesNothingWhereBlocksOfChannelsHangOverAGroup) {
   }
 }
 
-TEST(Winograd, AllocatesNothingWhereTilesHangOverTheImage) {
-  for (const auto& [algorithm, stride] :
-       {std::pair{"winograd2", 1}, {"winograd4", 1}, {"winograd6", 1}, {"winograd2", 2}})
+TEST(ProductsConv, AllocatesNothingWhereTilesHangOverTheImage) {
+  for (const auto& [algorithm, stride, kernel] : {std::tuple{"winograd2", 1, 3},
+                                                  {"winograd4", 1, 3},
+                                                  {"winograd5", 1, 3},
+                                                  {"winograd6", 1, 3},
+                                                  {"winograd2", 2, 3},
+                                                  {"winograd4", 2, 3},
+                                                  {"winograd4", 1, 5},
+                                                  {"winograd4", 2, 7},
+                                                  {"strassen", 1, 1},
+                                                  {"strassen", 2, 1}})
     for (const int64_t size : {23, 49, 149}) {
       Conv conv;
       conv.stride = {stride, stride};
-      conv.weight = abstract_constant({32, 32, 3, 3});
+      conv.weight = abstract_constant({32, 32, kernel, kernel});
       KernelSpec spec;
       spec.op = conv;
       spec.inputs = {channels_last({1, 32, size, size})};
-      const int64_t out = (size - 3) / stride + 1;
+      const int64_t out = (size - kernel) / stride + 1;
       spec.output = channels_last({1, 32, out, out});
       spec.target = resolve_target("host").value();
       spec.algorithm = algorithm;

@@ -77,6 +77,29 @@ TEST(Completed, ChoosesTheAlgorithmThatIsExpectedToBeFastest) {
   EXPECT_EQ(spec_of({.input = {1, 24, 8, 8}, .co = 24, .groups = 3}).algorithm, "direct");
 }
 
+// Where wide multiply-adds take turns, those that are saved count for more.
+TEST(Completed, ChoosesForTheTargetsCores) {
+  const auto algorithm = [](const char* target, ConvCase c, int kernel) {
+    c.kernel = {kernel, kernel};
+    if (kernel == 1) c.pad = {0, 0, 0, 0};
+    KernelSpec spec = c.spec();
+    spec.target = target;
+    return completed(spec)->algorithm;
+  };
+  const char* zen4 =
+      "x86-64-linux-avx-avx2-avx512-avx512_cannonlake-avx512_skylake-avx512_zen4-f16c-fma-sse41";
+  const char* skylake = "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41";
+  const ConvCase deep{.input = {1, 512, 7, 7}, .co = 512};
+  EXPECT_EQ(algorithm(zen4, deep, 3), "winograd2");
+  EXPECT_EQ(algorithm(skylake, deep, 3), "direct");
+  const ConvCase narrowing{.input = {1, 1024, 14, 14}, .co = 256};
+  EXPECT_EQ(algorithm(zen4, narrowing, 1), "strassen");
+  EXPECT_EQ(algorithm(skylake, narrowing, 1), "pointwise");
+  const ConvCase middle{.input = {1, 256, 14, 14}, .co = 256};
+  EXPECT_EQ(algorithm(zen4, middle, 3), "winograd5");
+  EXPECT_EQ(algorithm(skylake, middle, 3), "winograd4");
+}
+
 TEST(Completed, ThreadsShareTilesWhereTheyCannotShareChannelsEvenly) {
   const auto schedule = [](int64_t co) {
     KernelSpec spec = ConvCase{.input = {1, 192, 8, 8}, .co = co}.spec();
@@ -114,11 +137,15 @@ INSTANTIATE_TEST_SUITE_P(
                 {.kernel = {1, 1}, .stride = {2, 1}, .pad = {0, 0, 0, 0}},
                 "the stride is 2x1"},
         Refused{"pointwise", {.kernel = {1, 1}}, "it has padding"},
+        Refused{"winograd4", {.kernel = {1, 1}}, "the kernel is 1x1, not 3x3 or larger"},
+        Refused{"winograd4", {.kernel = {7, 7}}, "4 outputs of 7 taps need 10 points (8 at most)"},
+        Refused{"winograd4", {.stride = {2, 1}}, "the stride is 2x1, not 1x1 or 2x2"},
+        Refused{"winograd5", {.kernel = {5, 5}}, "the kernel is 5x5, not 3x3"},
+        Refused{"winograd5", {.stride = {2, 2}}, "the stride is 2x2, not 1x1"},
         Refused{"strassen", {}, "the kernel is 3x3, not 1x1"},
         Refused{"strassen", {.kernel = {1, 1}}, "it has padding"},
-        Refused{"strassen",
-                {.kernel = {1, 1}, .pad = {0, 0, 0, 0}, .groups = 2},
-                "it has 2 groups"},
+        Refused{
+            "strassen", {.kernel = {1, 1}, .pad = {0, 0, 0, 0}, .groups = 2}, "it has 2 groups"},
         Refused{"strassen",
                 {.input = {1, 17, 7, 7}, .co = 16, .kernel = {1, 1}, .pad = {0, 0, 0, 0}},
                 "17 -> 16 channels are not both even"},

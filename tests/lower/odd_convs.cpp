@@ -196,21 +196,21 @@ const std::vector<OddFamily>& odd_families() {
 }
 
 const OddFamily& large_family() {
-  static const OddFamily family{
-      "large",
-      {"direct", "pointwise", "packed", "winograd2", "winograd4", "winograd5", "winograd6", "strassen"},
-      all_but({{k_algorithm, {0, 1, 2, 3, 4, 5, 6, 7}},
-               {k_ci, {16, 32, 96, 256}},
-               {k_co, {16, 24, 64, 256}},
-               {k_rows, {4, 7, 8, 14}},
-               {k_columns, {4, 7, 8, 30}},
-               {k_groups, {1, 1, 2}},
-               {k_kernel, {1, 3, 3, 3}},
-               {k_stride_y, {1}},
-               {k_stride_x, {1}},
-               {k_dilation_y, {1}},
-               {k_dilation_x, {1}},
-               {k_padding, {0, 1}}})};
+  static const OddFamily family{"large",
+                                {"direct", "pointwise", "packed", "winograd2", "winograd4",
+                                 "winograd5", "winograd6", "strassen"},
+                                all_but({{k_algorithm, {0, 1, 2, 3, 4, 5, 6, 7}},
+                                         {k_ci, {16, 32, 96, 256}},
+                                         {k_co, {16, 24, 64, 256}},
+                                         {k_rows, {4, 7, 8, 14}},
+                                         {k_columns, {4, 7, 8, 30}},
+                                         {k_groups, {1, 1, 2}},
+                                         {k_kernel, {1, 3, 3, 3}},
+                                         {k_stride_y, {1}},
+                                         {k_stride_x, {1}},
+                                         {k_dilation_y, {1}},
+                                         {k_dilation_x, {1}},
+                                         {k_padding, {0, 1}}})};
   return family;
 }
 
