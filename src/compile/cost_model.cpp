@@ -12,8 +12,9 @@ constexpr double k_flops_an_fma = 2;
 
 }  // namespace
 
-CostModel::CostModel(const MachineRates& rates, int threads, const Machine& core)
-    : cycles_a_ms_(1e6 * rates.peak_gflops / (threads * core.vector * core.fmas * k_flops_an_fma)),
+CostModel::CostModel(const MachineRates& rates, int threads, const Machine& machine)
+    : cycles_a_ms_(1e6 * rates.peak_gflops /
+                   (threads * machine.vector * machine.core.fmas * k_flops_an_fma)),
       bytes_a_ms_(1e6 * rates.stream_gbps) {}
 
 double CostModel::roofline_ms(const KernelSpec& spec, double cycles) const {

@@ -13,8 +13,8 @@ namespace emulsion {
 
 class CostModel {
  public:
-  // Rates of so many threads together, of such cores.
-  CostModel(const MachineRates& rates, int threads, const Machine& core);
+  // Rates of so many threads together, of such machines.
+  CostModel(const MachineRates& rates, int threads, const Machine& machine);
 
   // Of a completed spec whose busiest thread takes so many cycles, uncorrected.
   double roofline_ms(const KernelSpec& spec, double cycles) const;

@@ -52,7 +52,7 @@ std::optional<RiskyChoice> half_choice(const KernelSpec& spec) {
   if (spec.weights == ElementType::f16 || !streams_weights(spec)) return std::nullopt;
   Result<KernelSpec> half = halved(spec);
   if (!half.ok()) return std::nullopt;
-  const double far_bytes = machine_of(spec.target).far_bytes;
+  const double far_bytes = core_of(spec.target).far_bytes;
   if (std::holds_alternative<Dense>(spec.op)) {
     // Each weight is read once for a few rows: nothing but streaming.
     const auto cycles = 2.0 * static_cast<double>(weight_count(spec.op)) / far_bytes;

@@ -109,7 +109,7 @@ Result<std::vector<double>> KernelMeasurer::times_of(const std::vector<Alternati
 
 Result<CostModel> cost_model(KernelCache& cache, const std::string& target, int threads,
                              Records* records) {
-  const Machine core = machine_of(target);
+  const Machine machine = machine_of(target);
   std::optional<MachineRates> rates = records ? records->rates() : std::nullopt;
   if (!rates) {
     Result<MachineRates> measured = measured_rates(cache, target, threads);
@@ -119,10 +119,10 @@ Result<CostModel> cost_model(KernelCache& cache, const std::string& target, int 
     } else {
       // The peak is known on x86 alone: elsewhere a core of 3 GHz and 10 GB/s. Errors they all have
       // in common are corrected.
-      rates = MachineRates{6.0 * core.fmas * core.vector * threads, 10};
+      rates = MachineRates{6.0 * machine.core.fmas * machine.vector * threads, 10};
     }
   }
-  CostModel model(*rates, threads, core);
+  CostModel model(*rates, threads, machine);
   if (records)
     for (const ModelledKernel& kernel : records->modelled())
       model.learn(kernel.way, kernel.roofline_ms, kernel.cold_ms);

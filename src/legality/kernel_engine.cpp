@@ -27,9 +27,9 @@ Shape conv_output(const Conv& conv, const Shape& x) {
   return *shape;
 }
 
-// The fastest algorithm that works on the weights as they are. Winograd's is no choice: weights are
-// drawn anew for every pass, and transforming them costs more than it saves, and rounding errors
-// would be a hundred times the scores' tolerance.
+// The fastest algorithm that works on the weights as they are. Winograd's and Strassen's are no
+// choice: weights are drawn anew for every pass, and transforming them costs more than it saves,
+// and rounding errors would be up to a hundred times the scores' tolerance.
 std::string algorithm_for(const KernelSpec& spec) {
   std::string best;
   double cycles = 0;

@@ -175,8 +175,9 @@ bool takes_half_weights(const KernelSpec& spec, std::string* reason) {
 }
 
 bool half_holds(const Op& op) {
-  // A transformed weight is at most so many times the largest weight: (1/2 + 1/2 + 1/2)^2, or
-  // (1 + 1)^2 with stride 2.
+  // A transformed weight is at most so many times the largest weight: (1/2 + 1/2 + 1/2)^2 for
+  // Winograd's F(2x2, 3x3) and less for larger tiles, (1 + 1)^2 with stride 2; a sum of four of
+  // them is Strassen's.
   constexpr float k_most = k_largest_half / 4.0f;
   const Constant weights = weights_of(op);
   return weights && std::all_of(weights->data.begin(), weights->data.end(),

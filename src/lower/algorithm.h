@@ -64,7 +64,7 @@ Result<KernelSpec> completed_in_registers(KernelSpec spec);
 // Whether the spec's algorithm (any, where it names none) reads 16-bit weights on its target; else
 // why not.
 bool takes_half_weights(const KernelSpec& spec, std::string* reason);
-// Whether half precision holds the op's weights, and the sums of them that Winograd reads.
+// Whether half precision holds the op's weights, and the sums of them that products read.
 bool half_holds(const Op& op);
 
 // The largest error to expect of a completed spec: the algorithm's, and that of its weights.

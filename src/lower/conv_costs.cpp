@@ -13,7 +13,7 @@ namespace {
 
 // Two tiles' weights, in bytes, stay in the second level cache together.
 constexpr double k_most_streamed_tile = 512 << 10;
-// Winograd's costs count in this many of the cycles that are measured here.
+// Costs of products count in this many of the cycles that are measured here.
 constexpr double k_unit = 0.86;
 
 // A tile's pixels beyond those that the first level cache holds at once because they lie a multiple
@@ -35,15 +35,17 @@ double step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machin
   const double loads = tile.vectors + tile.y * tile.x;
   const double weights = near ? 0 : 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
   const double inputs = taps > 1 ? 4.0 * static_cast<double>(read_pixels(nest, tile)) / taps : 0;
-  // Measured of 1x1 with 32 registers: fewer than 20 sums leave multiplications waiting.
+  // Measured of 1x1 with 32 registers and two multiply-adds a cycle: fewer than 20 sums leave
+  // multiplications waiting.
   constexpr double k_missing_sum = 0.12;
-  const double enough_sums = std::min(10 * machine.fmas, machine.registers - 4);
+  const double enough_sums = std::min(10 * machine.core.fmas, machine.registers - 4);
   const double waiting = taps > 1 ? 0 : k_missing_sum * std::max(0.0, enough_sums - sums);
   const double busy =
-      std::max(sum_cycles(sums, machine), load_cycles(tile.vectors, loads - tile.vectors, machine));
-  return k_unit *
-             (busy + delay * loads + k_delay_byte * (weights + inputs) + waiting +
-              machine.conflict * static_cast<double>(conflicting_pixels(nest, tile, machine))) +
+      std::max(sum_cycles(sums, tile.lanes, machine),
+               load_cycles(tile.vectors, loads - tile.vectors, tile.lanes, machine));
+  return k_unit * (busy + delay * loads + k_delay_byte * (weights + inputs) + waiting +
+                   machine.core.conflict *
+                       static_cast<double>(conflicting_pixels(nest, tile, machine))) +
          conversion_cycles(tile.vectors, machine);
 }
 
@@ -58,8 +60,8 @@ double shared_step_cycles(const Nest& nest, const ConvTile& tile, const Machine&
   const double loads =
       taps * tile.vectors + static_cast<double>(tile.y * columns_of(nest, tile).read);
   const double busy =
-      std::max(taps * sum_cycles(sums, machine),
-               load_cycles(taps * tile.vectors, loads - taps * tile.vectors, machine));
+      std::max(taps * sum_cycles(sums, tile.lanes, machine),
+               load_cycles(taps * tile.vectors, loads - taps * tile.vectors, tile.lanes, machine));
   const double loop =
       k_load * std::max(0.0, loads - k_free_loads) + (tile.unroll_ci == 1 ? k_iteration : 0);
   return k_unit * (busy + loop) / taps + conversion_cycles(tile.vectors, machine);
@@ -88,11 +90,11 @@ double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine
                      ? shared_step_cycles(nest, tile, machine)
                      : step_cycles(nest, tile, machine, again_weights <= machine.l1_bytes);
   if (tile_weights > static_cast<double>(machine.l1_bytes))
-    again = std::max(again, bytes / machine.near_bytes);
+    again = std::max(again, bytes / machine.core.near_bytes);
   // Channels outside pixels read the inputs again for each tile of channels.
   if (nest.ky * nest.kx == 1 && tile.order == TileOrder::channels_rows_pixels &&
       input_bytes(nest) > machine.l1_bytes)
-    again += 2.0 * tile.y * tile.x / machine.near_bytes;
+    again += 2.0 * tile.y * tile.x / machine.core.near_bytes;
   const double passes = pixel_passes(nest, tile);
   double first = again;
   // Measured: a stream of the next tile's weights, spread over all readings of this one, costs less
@@ -105,7 +107,7 @@ double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine
       stream /= 2;
   }
   if (nest.groups * weight_bytes(nest, machine) > machine.l2_bytes / 2)
-    first = streamed_step(again, stream / machine.far_bytes, passes > 1, machine);
+    first = streamed_step(again, stream / machine.core.far_bytes, passes > 1, machine);
   // Each tile starts and ends with its sums in memory.
   const double sums = tile.vectors * tile.y * tile.x;
   return steps * (first + (passes - 1) * again) * kept_part(nest, tile) + passes * 2 * sums;
@@ -149,8 +151,8 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
   // Measured: where the first tile of channels fetches inputs from afar and the others find them
   // near, that one waits for them.
   if (nest.ky * nest.kx == 1 && input_bytes(nest) > machine.l2_bytes && vectors > tile.vectors)
-    cycles +=
-        k_unit * 4 * static_cast<double>(nest.n * nest.y * nest.x * nest.ci) / machine.far_bytes;
+    cycles += k_unit * 4 * static_cast<double>(nest.n * nest.y * nest.x * nest.ci) /
+              machine.core.far_bytes;
   return static_cast<double>(nest.groups) * cycles;
 }
 
@@ -159,7 +161,7 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
   // cache.
   const double parts = tile.taps_within ? 1.02 : 1.1;
   // Streams are slower beside inputs that stay in registers.
-  const double far_bytes = tile.taps_within ? 0.7 * machine.far_bytes : machine.far_bytes;
+  const double far_bytes = tile.taps_within ? 0.7 * machine.core.far_bytes : machine.core.far_bytes;
   const double passes = pixel_passes(nest, tile);
   // The last tile of channels is whole, though the layer may need fewer of its vectors.
   const auto channel_tiles =
@@ -178,13 +180,22 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
                   static_cast<double>(tile_bytes) / far_bytes);
 }
 
-double sum_cycles(double sums, const Machine& machine) {
-  const double fmas = machine.fmas;
+namespace {
+
+// How many times as many narrow vectors' operations as wide ones' a core does.
+double narrow_rate(int lanes, const Machine& machine) {
+  return machine.core.zen4 && 2 * lanes <= machine.vector ? 2 : 1;
+}
+
+}  // namespace
+
+double sum_cycles(double sums, int lanes, const Machine& machine) {
+  const double fmas = machine.core.fmas * narrow_rate(lanes, machine);
   return std::max(sums, 5 * fmas) / fmas;
 }
 
-double load_cycles(double vectors, double floats, const Machine& machine) {
-  return vectors / machine.vector_loads + floats / k_loads;
+double load_cycles(double vectors, double floats, int lanes, const Machine& machine) {
+  return vectors / (machine.core.vector_loads * narrow_rate(lanes, machine)) + floats / k_loads;
 }
 
 double conversion_cycles(int vectors, const Machine& machine) {
@@ -193,7 +204,7 @@ double conversion_cycles(int vectors, const Machine& machine) {
 
 double streamed_step(double cycles, double streaming, bool again, const Machine& machine) {
   return again ? cycles + streaming
-               : std::max(cycles, streaming) + machine.apart * std::min(cycles, streaming);
+               : std::max(cycles, streaming) + machine.core.apart * std::min(cycles, streaming);
 }
 
 }  // namespace emulsion

@@ -35,10 +35,11 @@ inline constexpr int64_t k_page_bytes = 4096;
 inline constexpr double k_start = 5000;
 // Loads of single floats a cycle: they never quite reach two.
 inline constexpr double k_loads = 1.8;
-// Cycles of advancing so many vectors' sums by a multiply-add: few leave units waiting for results.
-double sum_cycles(double sums, const Machine& machine);
+// Cycles of advancing the sums of so many vectors by a multiply-add: few leave units waiting for
+// results.
+double sum_cycles(double sums, int lanes, const Machine& machine);
 // Cycles of loading a vector for each of so many, and so many single floats.
-double load_cycles(double vectors, double floats, const Machine& machine);
+double load_cycles(double vectors, double floats, int lanes, const Machine& machine);
 // Cycles of a step beside a stream of weights from beyond the second level cache that alone takes
 // `streaming` cycles. Loads that miss the first
 // level cache share its few outstanding misses with the stream; so if the step's other loads do,

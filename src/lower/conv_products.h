@@ -17,6 +17,7 @@
 #include "lower/conv_templates.h"
 #include "lower/conv_view.h"
 #include "lower/lower.h"
+#include "lower/machine.h"
 #include "lower/products_schedule.h"
 
 namespace emulsion {
@@ -70,12 +71,13 @@ void schedule_products(ProductsFuncs& funcs, const ProductsSchedule& s, const Ou
                        const Halide::Target& target);
 
 // What was measured on cores of one kind alone (Zen 4) counts so much more on others, so that it is
-// chosen there only where it ought to be clearly faster. A search measures it all the same.
-constexpr double k_unmeasured = 1.1;
+// chosen there only where it ought to be clearly faster. A search goes by its own measurements.
+constexpr double k_unmeasured = 1.25;
 
 // The row's functions for an algorithm whose layers have
 //   applies(spec, reason), nest(spec), shape(spec), image(spec), pack(conv, schedule),
-//   lower(spec, schedule), everywhere(spec): whether other cores than Zen 4's were measured
+//   lower(spec, schedule),
+//   measured_everywhere(spec): whether other cores than Zen 4's were
 template <class Products>
 struct ProductsConv {
   static Result<ProductsSchedule> schedule_of(const KernelSpec& spec) {
@@ -96,7 +98,7 @@ struct ProductsConv {
     std::vector<CostedSchedule> schedules =
         products_schedules(products_nest(Products::nest(spec), Products::shape(spec)),
                            Products::image(spec), machine, spec.threads);
-    if (!machine.zen4 && !Products::everywhere(spec))
+    if (!machine.core.zen4 && !Products::measured_everywhere(spec))
       for (CostedSchedule& schedule : schedules) schedule.cycles *= k_unmeasured;
     return schedules;
   }

@@ -10,6 +10,8 @@
 //   S4 = A12 - S2     T4 = T2  - B21      P5 = S1  T1     C22 = U2 + P7 + P5
 //                                         P6 = S2  T2
 //                                         P7 = S3  T3
+#include <functional>
+
 #include "base/divide.h"
 #include "lower/activation.h"
 #include "lower/buffers.h"
@@ -132,7 +134,7 @@ struct Strassen {
     return false;
   }
 
-  static bool everywhere(const KernelSpec&) { return false; }
+  static bool measured_everywhere(const KernelSpec&) { return false; }
 
   static Nest nest(const KernelSpec& spec) { return view_of(spec).nest; }
 
@@ -168,8 +170,8 @@ struct Strassen {
 
 AlgorithmRow strassen_row() {
   return ProductsConv<Strassen>::row(
-      "strassen", "1x1: 7 products of half as many channels for 8, by Strassen and Winograd", 1e-5,
-      4e-3);
+      "strassen", "1x1: 7 products of half as many channels for 8, by Strassen and Winograd", 5e-5,
+      8e-3);
 }
 
 }  // namespace emulsion

@@ -125,7 +125,7 @@ double busiest_cycles(double cycles, const Nest& nest, const ConvTile& tile, con
   if (loop.name == "co") bytes = input_bytes(nest);
   if (loop.name == "g") bytes = 0;
   return starts * k_start + part * cycles +
-         (1 - part) * static_cast<double>(bytes) / machine.far_bytes;
+         (1 - part) * static_cast<double>(bytes) / machine.core.far_bytes;
 }
 
 struct TileLimits {

@@ -40,11 +40,12 @@ std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,
 std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine,
                                                 int threads, ScheduleUse use = ScheduleUse::kernel);
 
-// What Winograd's threads share. Tiles: each transforms its own inputs. Channels: each transforms
-// all inputs for itself, which costs less than fetching what another one wrote.
+// What the threads of products (products_schedule.h) share. Tiles: each transforms its own inputs.
+// Channels: each transforms all inputs for itself, which costs less than fetching what another one
+// wrote.
 enum class ProductsThreads { nothing, tiles, channels };
 
-// The integers of Winograd's template: `tiles` tiles and `channels` output channels are transformed
+// The integers of their template: `tiles` tiles and `channels` output channels are transformed
 // at a time, sums of `vectors` vectors of channels by `x` tiles stay in registers.
 struct ProductsTile {
   int64_t tiles = 1, channels = 1;

@@ -21,7 +21,7 @@ double traffic_cycles(const Shape& shape, const Machine& machine) {
   constexpr double k_stored = 0.25;
   const auto bytes = static_cast<double>(4 * element_count(shape));
   const bool stays = bytes <= static_cast<double>(machine.l2_bytes) / 2;
-  return stays ? 0 : (1 + k_stored) * bytes / machine.far_bytes;
+  return stays ? 0 : (1 + k_stored) * bytes / machine.core.far_bytes;
 }
 
 // convs: of the network, by position.

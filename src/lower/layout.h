@@ -21,8 +21,9 @@ struct LaidOutNetwork {
 // values of other ranks row-major; concatenations along channels or rows written in place by
 // their producers. Channels are not in blocks of a vector: a slice of a concatenation begins at any
 // channel and may still be read and written in whole vectors, where blocks would want a copy. With
-// 1024 channels pixels lie a page apart and compete for cache lines, which costs 1x1 convs up to 5
-// % (see expected_cycles).
+// 1024 channels pixels lie a page apart and compete for cache lines, which costs 1x1 convs 5 % on
+// Sapphire Rapids and more on Zen 4, where tiles with fewer pixels are taken (see step_cycles in
+// conv_costs.cpp), or Strassen's algorithm, which has them side by side.
 //
 // Guarantees, beyond the descriptors': no value is both an input and an output of the network, no
 // value is an output twice, and every output is written by a kernel. An elided layer is a Literal

@@ -67,9 +67,10 @@ ProductsCycles expected_cycles(const Nest& nest, const ProductsTile& tile, int64
   constexpr double k_store = 8, k_line = 2, k_start_sums = 15;
   constexpr double k_step = 0.92;  // of what a step of the products would take, measured
   const double sums = tile.vectors * tile.x;
-  const double step = k_step * (0.9 + std::max(sum_cycles(sums, machine),
-                                               load_cycles(tile.vectors, tile.x, machine))) +
-                      conversion_cycles(tile.vectors, machine);
+  const double step =
+      k_step * (0.9 + std::max(sum_cycles(sums, tile.lanes, machine),
+                               load_cycles(tile.vectors, tile.x, tile.lanes, machine))) +
+      conversion_cycles(tile.vectors, machine);
   const double bytes = 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
   const auto channels = static_cast<double>(nest.ci);
   const int64_t blocks_of_channels = divide_up(nest.co, tile.channels);
@@ -82,16 +83,13 @@ ProductsCycles expected_cycles(const Nest& nest, const ProductsTile& tile, int64
       1.0 * machine.weight_bytes * places * channels * static_cast<double>(nest.co);
   const auto passes = static_cast<double>(divide_up(tile.tiles, tile.x));
   const double tile_weights = bytes * channels;
-  const double near = std::max(step, bytes / machine.near_bytes);
+  const double near = std::max(step, bytes / machine.core.near_bytes);
   const double again = tile_weights >= static_cast<double>(machine.l1_bytes) ? near : step;
-  // Measured on 27 shapes: each group's transforms interrupt the stream of weights, which costs as
-  // much as so many bytes more of them.
-  constexpr double k_interruption = 64 << 10;
-  const double interruption = nest.groups > 1 ? k_interruption / weight_bytes : 0;
+  const double interruption = nest.groups > 1 ? machine.core.interruption / weight_bytes : 0;
   const double streaming = (1 + interruption) * bytes / far_bytes;
   double far = streamed_step(step, streaming, false, machine);
   // Measured: less of a stream overlaps where each place's weights serve a single register tile.
-  if (passes == 1 && blocks == 1) far += machine.apart * std::min(step, streaming);
+  if (passes == 1 && blocks == 1) far += machine.core.apart * std::min(step, streaming);
   const bool resident = weight_bytes < 0.85 * static_cast<double>(machine.l2_bytes);
   // Measured: a stream that is spread over several register tiles overlaps with them while their
   // inputs leave it room in the first level cache.
@@ -134,7 +132,7 @@ double expected_cycles(Nest nest, const ProductsTile& tile, const ProductsImage&
   constexpr double k_together = 1.1;
   if (threads == 1 || tile.threads == ProductsThreads::nothing) {
     const ProductsCycles cycles =
-        expected_cycles(nest, tile, image.outputs, machine, machine.far_bytes);
+        expected_cycles(nest, tile, image.outputs, machine, machine.core.far_bytes);
     return cycles.input + cycles.others;
   }
   // Measured: where each thread reads all inputs, those that others wrote come from their caches at
@@ -142,7 +140,7 @@ double expected_cycles(Nest nest, const ProductsTile& tile, const ProductsImage&
   constexpr double k_others = 1.3;
   double others_inputs = 0;
   int64_t transforms = 1, starts = 1;
-  double far_bytes = machine.far_bytes;
+  double far_bytes = machine.core.far_bytes;
   if (tile.threads == ProductsThreads::tiles) {
     far_bytes *= k_together;
     nest.x = divide_up(divide_up(nest.x, tile.tiles), threads) * tile.tiles;

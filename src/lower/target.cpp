@@ -59,18 +59,7 @@ Machine machine_of(const std::string& name, ElementType weights) {
       target.has_feature(Target::AVX512) || target.has_feature(Target::AVX512_Skylake);
   if (avx512) machine.l2_bytes = 1 << 20;
   if (avx512 || target.arch == Target::ARM) machine.registers = 32;
-  // Figures of its cores are measured, as are the others, which are of Sapphire Rapids.
-  machine.zen4 = target.has_feature(Target::AVX512_Zen4) &&
-                 !target.has_feature(Target::AVX512_Zen5) &&
-                 !target.has_feature(Target::AVX512_SapphireRapids);
-  if (machine.zen4) {
-    machine.fmas = 1;
-    machine.vector_loads = 1;
-    machine.near_bytes = 14;
-    machine.far_bytes = 7.5;
-    machine.apart = 0.05;
-    machine.conflict = 2;
-  }
+  machine.core = core_of(name);
   machine.weight_bytes = bytes_of(weights);
   return machine;
 }

@@ -34,6 +34,8 @@ TEST(CostModel, IsARooflineOfCyclesAndOfBytesFromMemory) {
   EXPECT_NEAR(model().roofline_ms(spec, 3e6), 1, 1e-9);
   EXPECT_NEAR(model().roofline_ms(spec, 3e3), k_weights_ms, 1e-9);
   EXPECT_NEAR(CostModel({384, 10}, 2, {.vector = 16}).roofline_ms(spec, 3e6), 1, 1e-9);
+  EXPECT_NEAR(CostModel({96, 10}, 1, {.vector = 16, .core = {.fmas = 1}}).roofline_ms(spec, 3e6), 1,
+              1e-9);
 }
 
 TEST(CostModel, IsCorrectedByWhatWasMeasured) {
@@ -62,6 +64,7 @@ TEST(Alternatives, AreInTheOrderOfTheCorrectedModel) {
   for (int i = 0; i < 20; ++i) {
     corrected.learn("winograd4", 1, 4);
     corrected.learn("winograd2", 1, 4);
+    corrected.learn("winograd5", 1, 4);
     corrected.learn("direct", 1, 0.5);
   }
   EXPECT_EQ(first_algorithm(corrected), "direct");

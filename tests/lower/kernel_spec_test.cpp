@@ -88,16 +88,22 @@ TEST(Completed, ChoosesForTheTargetsCores) {
   };
   const char* zen4 =
       "x86-64-linux-avx-avx2-avx512-avx512_cannonlake-avx512_skylake-avx512_zen4-f16c-fma-sse41";
-  const char* skylake = "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41";
-  const ConvCase deep{.input = {1, 512, 7, 7}, .co = 512};
-  EXPECT_EQ(algorithm(zen4, deep, 3), "winograd2");
-  EXPECT_EQ(algorithm(skylake, deep, 3), "direct");
-  const ConvCase narrowing{.input = {1, 1024, 14, 14}, .co = 256};
-  EXPECT_EQ(algorithm(zen4, narrowing, 1), "strassen");
-  EXPECT_EQ(algorithm(skylake, narrowing, 1), "pointwise");
-  const ConvCase middle{.input = {1, 256, 14, 14}, .co = 256};
-  EXPECT_EQ(algorithm(zen4, middle, 3), "winograd5");
-  EXPECT_EQ(algorithm(skylake, middle, 3), "winograd4");
+  const char* others[] = {
+      "x86-64-linux-avx-avx2-avx512-avx512_skylake-f16c-fma-sse41",
+      "x86-64-linux-avx-avx2-avx512-avx512_cannonlake-avx512_sapphirerapids-avx512_skylake-"
+      "avx512_zen4-f16c-fma-sse41",
+      "x86-64-linux-avx-avx2-avx512-avx512_cannonlake-avx512_skylake-avx512_zen4-avx512_zen5-f16c-"
+      "fma-sse41"};
+  const auto expect = [&](const ConvCase& c, int kernel, const char* on_zen4,
+                          const char* elsewhere) {
+    EXPECT_EQ(algorithm(zen4, c, kernel), on_zen4);
+    for (const char* target : others) EXPECT_EQ(algorithm(target, c, kernel), elsewhere) << target;
+  };
+  expect({.input = {1, 512, 7, 7}, .co = 512}, 3, "winograd2", "direct");
+  expect({.input = {1, 256, 14, 14}, .co = 256}, 3, "winograd5", "winograd4");
+  expect({.input = {1, 1024, 14, 14}, .co = 256}, 1, "strassen", "pointwise");
+  expect({.input = {1, 512, 28, 28}, .co = 128}, 1, "strassen", "pointwise");
+  expect({.input = {1, 512, 7, 7}, .co = 2048}, 1, "strassen", "pointwise");
 }
 
 TEST(Completed, ThreadsShareTilesWhereTheyCannotShareChannelsEvenly) {
@@ -137,8 +143,10 @@ INSTANTIATE_TEST_SUITE_P(
                 {.kernel = {1, 1}, .stride = {2, 1}, .pad = {0, 0, 0, 0}},
                 "the stride is 2x1"},
         Refused{"pointwise", {.kernel = {1, 1}}, "it has padding"},
-        Refused{"winograd4", {.kernel = {1, 1}}, "the kernel is 1x1, not 3x3 or larger"},
+        Refused{"winograd4", {.kernel = {1, 1}}, "the kernel is 1x1, not 3x3 to 7x7"},
         Refused{"winograd4", {.kernel = {7, 7}}, "4 outputs of 7 taps need 10 points (8 at most)"},
+        Refused{
+            "winograd4", {.kernel = {9, 9}, .stride = {2, 2}}, "the kernel is 9x9, not 3x3 to 7x7"},
         Refused{"winograd4", {.stride = {2, 1}}, "the stride is 2x1, not 1x1 or 2x2"},
         Refused{"winograd5", {.kernel = {5, 5}}, "the kernel is 5x5, not 3x3"},
         Refused{"winograd5", {.stride = {2, 2}}, "the stride is 2x2, not 1x1"},

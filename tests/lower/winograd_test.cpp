@@ -59,5 +59,29 @@ INSTANTIATE_TEST_SUITE_P(, WinogradTransformsOf,
                                          Filter{4, 3, 2}, Filter{2, 7, 2}, Filter{4, 7, 2},
                                          Filter{4, 5, 2}, Filter{5, 3}, Filter{3, 4, 3}));
 
+// What half_holds() relies on: a place's weight is at most four times the largest weight.
+TEST(WinogradWeights, GrowAtMostFourfold) {
+  for (const auto& [outputs, taps, stride] : {Filter{2, 3},
+                                              {2, 3, 2},
+                                              {4, 3},
+                                              {4, 3, 2},
+                                              {4, 4},
+                                              {4, 4, 2},
+                                              {4, 5},
+                                              {4, 5, 2},
+                                              {4, 6, 2},
+                                              {4, 7, 2},
+                                              {5, 3},
+                                              {6, 3}}) {
+    double most = 0;
+    for (const auto& row : winograd_transforms(outputs, taps, stride).weight) {
+      double sum = 0;
+      for (const double weight : row) sum += std::abs(weight);
+      most = std::max(most, sum);
+    }
+    EXPECT_LE(most * most, 4 + 1e-12) << outputs << " outputs of " << taps << " taps";
+  }
+}
+
 }  // namespace
 }  // namespace emulsion

@@ -1,0 +1,26 @@
+#include "lower/core.h"
+
+#include <Halide.h>
+
+namespace emulsion {
+
+using Halide::Target;
+
+Core core_of(const std::string& name) {
+  const Target target(name);
+  Core core;
+  core.zen4 = target.has_feature(Target::AVX512_Zen4) && !target.has_feature(Target::AVX512_Zen5) &&
+              !target.has_feature(Target::AVX512_SapphireRapids);
+  if (core.zen4) {
+    core.fmas = 1;
+    core.vector_loads = 1;
+    core.near_bytes = 14;
+    core.far_bytes = 7.5;
+    core.apart = 0.05;
+    core.interruption = 0;
+    core.conflict = 2;
+  }
+  return core;
+}
+
+}  // namespace emulsion

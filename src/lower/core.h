@@ -1,0 +1,29 @@
+// What a core of a target does in a cycle, as far as costs of schedules depend on it: figures that
+// were measured, of which choices follow but never what a chosen kernel computes or how.
+#pragma once
+
+#include <string>
+
+namespace emulsion {
+
+// Those of Sapphire Rapids, also for targets whose cores nobody measured.
+struct Core {
+  bool zen4 = false;
+  // Multiply-adds and loads of the widest vectors; on Zen 4 twice as many of narrower ones.
+  int fmas = 2;
+  double vector_loads = 1.8;
+  // Bytes of weights from the second level cache, and from beyond it.
+  double near_bytes = 24, far_bytes = 6.5;
+  // The part of the shorter of work and a stream from beyond that does not overlap with the longer.
+  double apart = 0.3;
+  // Bytes that a group's transforms count as beside its weights, whose stream they interrupt
+  // (measured on 27 grouped convs).
+  double interruption = 64 << 10;
+  // Cycles of a load whose line others of the same tile drive from the first level cache.
+  double conflict = 0.2;
+};
+
+// Of a name that resolve_target accepts.
+Core core_of(const std::string& target);
+
+}  // namespace emulsion
