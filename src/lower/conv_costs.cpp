@@ -13,8 +13,6 @@ namespace {
 
 // Two tiles' weights, in bytes, stay in the second level cache together.
 constexpr double k_most_streamed_tile = 512 << 10;
-// Costs of products count in this many of the cycles that are measured here.
-constexpr double k_unit = 0.86;
 
 // A tile's pixels beyond those that the first level cache holds at once because they lie a multiple
 // of a page apart, so that they compete for the same few lines.
@@ -43,9 +41,10 @@ double step_cycles(const Nest& nest, const ConvTile& tile, const Machine& machin
   const double busy =
       std::max(sum_cycles(sums, tile.lanes, machine),
                load_cycles(tile.vectors, loads - tile.vectors, tile.lanes, machine));
-  return k_unit * (busy + delay * loads + k_delay_byte * (weights + inputs) + waiting +
-                   machine.core.conflict *
-                       static_cast<double>(conflicting_pixels(nest, tile, machine))) +
+  const double delayed = machine.core.delay * (delay * loads + k_delay_byte * (weights + inputs));
+  return machine.core.unit * (busy + delayed + waiting +
+                              machine.core.conflict *
+                                  static_cast<double>(conflicting_pixels(nest, tile, machine))) +
          conversion_cycles(tile.vectors, machine);
 }
 
@@ -64,7 +63,8 @@ double shared_step_cycles(const Nest& nest, const ConvTile& tile, const Machine&
                load_cycles(taps * tile.vectors, loads - taps * tile.vectors, tile.lanes, machine));
   const double loop =
       k_load * std::max(0.0, loads - k_free_loads) + (tile.unroll_ci == 1 ? k_iteration : 0);
-  return k_unit * (busy + loop) / taps + conversion_cycles(tile.vectors, machine);
+  return machine.core.unit * (busy + machine.core.delay * loop) / taps +
+         conversion_cycles(tile.vectors, machine);
 }
 
 // The part of a tile's steps that does not only read padding.
@@ -151,7 +151,7 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
   // Measured: where the first tile of channels fetches inputs from afar and the others find them
   // near, that one waits for them.
   if (nest.ky * nest.kx == 1 && input_bytes(nest) > machine.l2_bytes && vectors > tile.vectors)
-    cycles += k_unit * 4 * static_cast<double>(nest.n * nest.y * nest.x * nest.ci) /
+    cycles += machine.core.unit * 4 * static_cast<double>(nest.n * nest.y * nest.x * nest.ci) /
               machine.core.far_bytes;
   return static_cast<double>(nest.groups) * cycles;
 }

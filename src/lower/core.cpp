@@ -14,6 +14,8 @@ Core core_of(const std::string& name) {
   if (core.zen4) {
     core.fmas = 1;
     core.vector_loads = 1;
+    core.delay = 0.2;
+    core.unit = 0.92;
     core.near_bytes = 14;
     core.far_bytes = 7.5;
     core.apart = 0.05;

@@ -12,6 +12,9 @@ struct Core {
   // Multiply-adds and loads of the widest vectors; on Zen 4 twice as many of narrower ones.
   int fmas = 2;
   double vector_loads = 1.8;
+  // What loads beside multiply-adds delay these by, as a part of the costs in conv_costs.cpp, and
+  // the cycles of products (products_templates.cpp) that one of these convs' cycles counts as.
+  double delay = 1, unit = 0.86;
   // Bytes of weights from the second level cache, and from beyond it.
   double near_bytes = 24, far_bytes = 6.5;
   // The part of the shorter of work and a stream from beyond that does not overlap with the longer.

@@ -65,11 +65,20 @@ ProductsCycles expected_cycles(const Nest& nest, const ProductsTile& tile, int64
   // Cycles to store a vector of outputs, which lie here and there; to load a line of transformed
   // inputs from the second level cache; and to start and end the sums of a register tile.
   constexpr double k_store = 8, k_line = 2, k_start_sums = 15;
+  // Measured: where a few input channels are all of it, register tiles overlap; what costs then is
+  // to end many sums at once.
+  constexpr double k_start_few_sums = 2, k_end_sum = 1.4, k_few_sums = 4;
+  constexpr int64_t k_few_channels = 4;
   constexpr double k_step = 0.92;  // of what a step of the products would take, measured
   const double sums = tile.vectors * tile.x;
+  const bool few = nest.ci <= k_few_channels;
+  const double start =
+      few ? k_start_few_sums + k_end_sum * std::max(0.0, sums - k_few_sums) : k_start_sums;
+  const double multiplying_sums =
+      few ? sums / machine.core.fmas : 0.9 + sum_cycles(sums, tile.lanes, machine);
   const double step =
-      k_step * (0.9 + std::max(sum_cycles(sums, tile.lanes, machine),
-                               load_cycles(tile.vectors, tile.x, tile.lanes, machine))) +
+      k_step * std::max(multiplying_sums,
+                        load_cycles(tile.vectors, tile.x, tile.lanes, machine) + (few ? 0 : 0.9)) +
       conversion_cycles(tile.vectors, machine);
   const double bytes = 1.0 * machine.weight_bytes * tile.vectors * tile.lanes;
   const auto channels = static_cast<double>(nest.ci);
@@ -106,7 +115,7 @@ ProductsCycles expected_cycles(const Nest& nest, const ProductsTile& tile, int64
   const double slab_lines = static_cast<double>(tile.tiles * nest.ci) / 16;
   const double slab_loads = slab_stays ? static_cast<double>(blocks_of_channels) : channel_tiles;
   const double products =
-      places * (channel_tiles * (channels * all_blocks + blocks * passes * k_start_sums) +
+      places * (channel_tiles * (channels * all_blocks + blocks * passes * start) +
                 blocks * slab_loads * slab_lines * k_line);
   const int64_t product_bytes = 4 * nest.y * tile.tiles * padded_channels(tile);
   const double place_cycles =
