@@ -65,13 +65,13 @@ ProductsCycles expected_cycles(const Nest& nest, const ProductsTile& tile, int64
   // Cycles to store a vector of outputs, which lie here and there; to load a line of transformed
   // inputs from the second level cache; and to start and end the sums of a register tile.
   constexpr double k_store = 8, k_line = 2, k_start_sums = 15;
-  // Measured: where a few input channels are all of it, register tiles overlap; what costs then is
-  // to end many sums at once.
+  // Measured on Zen 4: where a few input channels are all of it, register tiles overlap; what costs
+  // then is to end many sums at once.
   constexpr double k_start_few_sums = 2, k_end_sum = 1.4, k_few_sums = 4;
   constexpr int64_t k_few_channels = 4;
   constexpr double k_step = 0.92;  // of what a step of the products would take, measured
   const double sums = tile.vectors * tile.x;
-  const bool few = nest.ci <= k_few_channels;
+  const bool few = machine.core.zen4 && nest.ci <= k_few_channels;
   const double start =
       few ? k_start_few_sums + k_end_sum * std::max(0.0, sums - k_few_sums) : k_start_sums;
   const double multiplying_sums =
