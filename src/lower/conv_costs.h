@@ -33,6 +33,8 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
 inline constexpr int64_t k_page_bytes = 4096;
 // Cycles to start a loop that threads share.
 inline constexpr double k_start = 5000;
+// So few input channels are unrolled together.
+inline constexpr int64_t k_few_channels = 4;
 // Loads of single floats a cycle: they never quite reach two.
 inline constexpr double k_loads = 1.8;
 // Cycles of advancing the sums of so many vectors by a multiply-add: few leave units waiting for

@@ -11,8 +11,6 @@ namespace {
 
 constexpr int64_t k_line_bytes = 64;
 constexpr size_t k_most_tiles = 6;  // of a kind
-// So few input channels are unrolled together.
-constexpr int64_t k_few_channels = 4;
 // Sums that wait in a cache between two parts of the weights: 32 KB.
 constexpr int64_t k_most_waiting_sums = 8 << 10;
 // Copies of a statement that templates make at most.

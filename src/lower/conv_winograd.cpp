@@ -1,6 +1,6 @@
 // Convs of r x r taps by Winograd's minimal filtering F(m x m, r x r): a tile of m x m outputs
-// needs (m + r - 1)^2 products a pair of channels instead of (m r)^2; with stride 2 (2 m + r -
-// 2)^2, which is as many as the tile has inputs in either case.
+// needs (m + r - 1)^2 products a pair of channels instead of (m r)^2, with stride 2
+// (2 m + r - 2)^2. In either case it is as many as the tile has inputs.
 //
 //   V[p][tile][ci] = B^T d B          of each tile's inputs
 //   M[p][tile][co] = sum_ci U[p][ci][co] V[p][tile][ci]      one matrix product for each place p

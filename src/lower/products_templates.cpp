@@ -68,7 +68,6 @@ ProductsCycles expected_cycles(const Nest& nest, const ProductsTile& tile, int64
   // Measured on Zen 4: where a few input channels are all of it, register tiles overlap; what costs
   // then is to end many sums at once.
   constexpr double k_start_few_sums = 2, k_end_sum = 1.4, k_few_sums = 4;
-  constexpr int64_t k_few_channels = 4;
   constexpr double k_step = 0.92;  // of what a step of the products would take, measured
   const double sums = tile.vectors * tile.x;
   const bool few = machine.core.zen4 && nest.ci <= k_few_channels;
