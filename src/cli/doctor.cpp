@@ -67,7 +67,7 @@ Finding find_halide(const DoctorOptions& options) {
     const auto kernel = LoadedKernel::load(cache, *spec);
     if (!kernel.ok()) return {false, kernel.error().message};
   }
-  return {true, fmt::format("{}, compiles for {}", version, *target)};
+  return {true, version};
 }
 
 Finding find_cache(const DoctorOptions& options) {
@@ -106,6 +106,14 @@ Finding find_processor(const DoctorOptions&) {
                             features.empty() ? " no vector features" : features)};
 }
 
+// What Halide takes for this machine has to be something that it runs.
+Finding find_host_target(const DoctorOptions&) {
+  const auto target = resolve_target("host");
+  if (!target.ok()) return {false, target.error().message};
+  const Status runs = check_runs_here(*target);
+  return {runs.ok(), runs.ok() ? *target : runs.error().message};
+}
+
 Finding find_package(const char* package, const DoctorOptions& options) {
   const auto oracle = find_python_with(package, options.python);
   if (!oracle) return {false, "not installed"};
@@ -129,6 +137,8 @@ constexpr Check k_checks[] = {
      [](const DoctorOptions&) { return find_tool("llvm-ar", "LLVM"); }},
     {"Halide", true, "./dev setup installs the Halide that this program was built with",
      find_halide},
+    {"host target", true,
+     "name another with --target: `emulsion targets` lists those that run here", find_host_target},
     {"ONNX Runtime", false, "verify compares with it: pip install onnxruntime",
      [](const DoctorOptions& options) { return find_package("onnxruntime", options); }},
     {"OpenVINO", false, "benches compare with it: pip install openvino",

@@ -46,8 +46,11 @@ Status write_files(const ExploreOptions& options, const ExplorationReport& repor
   try {
     json = to_json(report, earlier);
     page = to_html(json);
-  } catch (const Json::exception&) {  // the earlier file is not as we write it: it is replaced
+  } catch (const Json::exception& exception) {
     json = to_json(report);
+    json["notes"].push_back(
+        fmt::format("What stood in {} before is gone, it was not as docs/formats.md says: {}",
+                    pareto.string(), exception.what()));
     page = to_html(json);
   }
   // Names come from the model, whatever bytes it has there.

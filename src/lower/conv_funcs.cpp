@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "lower/activation.h"
 #include "lower/buffers.h"
 #include "lower/conv_pack.h"
 #include "lower/conv_parameters.h"
@@ -100,10 +99,7 @@ ConvFuncs build_conv_part(const Conv& conv, const ConvView& view, const ConvSche
   const Expr group = grouped ? Expr(g) : Expr(0);
 
   ConvFuncs funcs;
-  const ImageParam weight = parameters.take(), bias = parameters.take();
-  ImageParam slopes;
-  const bool has_slopes = slope_of(conv.epilogue.activation) != nullptr;
-  if (has_slopes) slopes = parameters.take();
+  const ConvConstants constants(conv, parameters);
   if (!conv.prologue.empty()) funcs.prologue = build_prologue(conv, view, parameters);
 
   RDom r({{0, narrow(nest.ci)}, {0, narrow(nest.kx)}, {0, narrow(nest.ky)}}, "r");
@@ -120,17 +116,16 @@ ConvFuncs build_conv_part(const Conv& conv, const ConvView& view, const ConvSche
   const std::vector<Var> args =
       grouped ? std::vector<Var>{c, g, x, y, n} : std::vector<Var>{c, x, y, n};
   funcs.conv = Func("conv");
-  funcs.conv(args) = channel_entry(bias, c, group);
+  funcs.conv(args) = constants.bias(c, group);
   funcs.conv(args) +=
-      Halide::cast<float>(weight(weight_index(schedule, r, c, block, group))) * value;
+      Halide::cast<float>(constants.weight()(weight_index(schedule, r, c, block, group))) * value;
 
   const std::vector<Expr> indices(args.begin(), args.end());
   Expr result = funcs.conv(indices);
   if (conv.epilogue.residual)
     result += parameters.inputs[1](grouped ? g * narrow(nest.co) + c : Expr(c), x, y, n);
-  const Expr slope = has_slopes ? channel_entry(slopes, c, group) : Expr();
   funcs.out = Func("out");
-  funcs.out(args) = counted(part, activate(conv.epilogue.activation, result, slope), x, y);
+  funcs.out(args) = counted(part, constants.activated(result, c, group), x, y);
 
   funcs.out_vars = {{"co", c}, {"x", x}, {"y", y}, {"n", n}};
   if (grouped) funcs.out_vars.emplace("g", g);
@@ -153,24 +148,20 @@ ConvFuncs build_depthwise_part(const Conv& conv, const ConvView& view, ConvParam
   const Var c("c"), x("x"), y("y"), n("n");
 
   ConvFuncs funcs;
-  const ImageParam weight = parameters.take(), bias = parameters.take();
-  ImageParam slopes;
-  const bool has_slopes = slope_of(conv.epilogue.activation) != nullptr;
-  if (has_slopes) slopes = parameters.take();
+  const ConvConstants constants(conv, parameters);
   if (!conv.prologue.empty()) funcs.prologue = build_prologue(conv, view, parameters);
 
   const RDom r({{0, narrow(nest.kx)}, {0, narrow(nest.ky)}}, "r");
   const Taps at = taps(conv, x, y, r.x, r.y);
   const Expr value = read_input(funcs, parameters, part, c, at, n);
   funcs.conv = Func("conv");
-  funcs.conv(c, x, y, n) = channel_entry(bias, c, 0);
-  funcs.conv(c, x, y, n) += weight(c, r.x, r.y) * value;
+  funcs.conv(c, x, y, n) = constants.bias(c, 0);
+  funcs.conv(c, x, y, n) += constants.weight()(c, r.x, r.y) * value;
 
   Expr result = funcs.conv(c, x, y, n);
   if (conv.epilogue.residual) result += parameters.inputs[1](c, x, y, n);
-  const Expr slope = has_slopes ? channel_entry(slopes, c, 0) : Expr();
   funcs.out = Func("out");
-  funcs.out(c, x, y, n) = counted(part, activate(conv.epilogue.activation, result, slope), x, y);
+  funcs.out(c, x, y, n) = counted(part, constants.activated(result, c, 0), x, y);
   funcs.out_vars = funcs.conv_vars = {{"g", c}, {"x", x}, {"y", y}, {"n", n}};
   funcs.reduction_vars = {{"kx", r.x}, {"ky", r.y}};
   funcs.channels_padded = false;

@@ -10,6 +10,15 @@ using Halide::Func;
 using Halide::ImageParam;
 using Halide::Var;
 
+namespace {
+
+// Of a per-channel constant packed as (co padded, g), or its one entry.
+Expr channel_entry(const ImageParam& constant, const Expr& c, const Expr& g) {
+  return constant.dimensions() == 1 ? constant(0) : constant(c, g);
+}
+
+}  // namespace
+
 ConvParameters::ConvParameters(const ConvView& view, const std::vector<PackedConstant>& packed) {
   for (const TensorDescriptor& input : view.inputs)
     inputs.push_back(input_buffer(inputs.empty() ? "in" : "residual", input));
@@ -25,8 +34,18 @@ std::vector<Halide::Argument> ConvParameters::arguments() const {
   return result;
 }
 
-Expr channel_entry(const ImageParam& constant, const Expr& c, const Expr& g) {
-  return constant.dimensions() == 1 ? constant(0) : constant(c, g);
+ConvConstants::ConvConstants(const Conv& conv, ConvParameters& parameters)
+    : activation_(conv.epilogue.activation), weight_(parameters.take()), bias_(parameters.take()) {
+  if (slope_of(activation_)) slopes_ = parameters.take();
+}
+
+Expr ConvConstants::bias(const Expr& c, const Expr& g) const {
+  return channel_entry(bias_, c, g);
+}
+
+Expr ConvConstants::activated(const Expr& value, const Expr& c, const Expr& g) const {
+  return activate(activation_, value,
+                  slope_of(activation_) ? channel_entry(slopes_, c, g) : Expr());
 }
 
 Func build_prologue(const Conv& conv, const ConvView& view, ConvParameters& parameters) {

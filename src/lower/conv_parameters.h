@@ -4,6 +4,7 @@
 
 #include <Halide.h>
 
+#include <optional>
 #include <vector>
 
 #include "lower/algorithm.h"
@@ -24,9 +25,21 @@ struct ConvParameters {
   std::vector<Halide::Argument> arguments() const;
 };
 
-// The entry of a per-channel constant packed as (co padded, g), or its one entry.
-Halide::Expr channel_entry(const Halide::ImageParam& constant, const Halide::Expr& c,
-                           const Halide::Expr& g);
+// The constants of the sum and the epilogue, the first that every conv has packed.
+class ConvConstants {
+ public:
+  ConvConstants(const Conv& conv, ConvParameters& parameters);
+  const Halide::ImageParam& weight() const { return weight_; }
+  // Of channel c of group g.
+  Halide::Expr bias(const Halide::Expr& c, const Halide::Expr& g) const;
+  // The epilogue's activation of a value of channel c of group g.
+  Halide::Expr activated(const Halide::Expr& value, const Halide::Expr& c,
+                         const Halide::Expr& g) const;
+
+ private:
+  std::optional<Activation> activation_;
+  Halide::ImageParam weight_, bias_, slopes_;
+};
 
 // The prologue as a Func of (c, x, y, n): padding is zero, whatever the shift. Takes the prologue's
 // constants.

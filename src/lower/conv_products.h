@@ -75,7 +75,7 @@ void schedule_products(ProductsFuncs& funcs, const ProductsSchedule& s, const Ou
 constexpr double k_unmeasured = 1.25;
 
 // The row's functions for an algorithm whose layers have
-//   applies(spec, reason), nest(spec), shape(spec), image(spec), pack(conv, schedule),
+//   applies(spec, reason), nest(spec), shape(spec), pack(conv, schedule),
 //   lower(spec, schedule),
 //   measured_everywhere(spec): whether other cores than Zen 4's were
 template <class Products>
@@ -96,8 +96,7 @@ struct ProductsConv {
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
     const Machine machine = machine_of(spec.target, spec.weights);
     std::vector<CostedSchedule> schedules =
-        products_schedules(products_nest(Products::nest(spec), Products::shape(spec)),
-                           Products::image(spec), machine, spec.threads);
+        products_schedules(Products::nest(spec), Products::shape(spec), machine, spec.threads);
     if (!machine.core.zen4 && !Products::measured_everywhere(spec))
       for (CostedSchedule& schedule : schedules) schedule.cycles *= k_unmeasured;
     return schedules;

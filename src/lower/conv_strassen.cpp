@@ -13,9 +13,7 @@
 #include <functional>
 
 #include "base/divide.h"
-#include "lower/activation.h"
 #include "lower/buffers.h"
-#include "lower/conv_costs.h"
 #include "lower/conv_products.h"
 #include "lower/products_pack.h"
 #include "lower/target.h"
@@ -50,7 +48,7 @@ Expr transformed_output(const Expr& pixel, const Expr& half,
 }
 
 ProductsShape shape_of(const Nest& nest) {
-  return {k_products, divide_up(nest.x, 2), nest.y, nest.ci / 2, nest.co / 2};
+  return {k_products, divide_up(nest.x, 2), nest.y, nest.ci / 2, nest.co / 2, 4};
 }
 
 // Pixels are paired within a row, or, where rows are odd, anywhere if what is transformed at a time
@@ -74,10 +72,7 @@ ProductsFuncs build_strassen_funcs(const Conv& conv, const ConvView& view,
 
   ProductsFuncs funcs;
   ConvParameters parameters(view, packed);
-  const Halide::ImageParam weight = parameters.take(), bias = parameters.take();
-  Halide::ImageParam slopes;
-  const bool has_slopes = slope_of(conv.epilogue.activation) != nullptr;
-  if (has_slopes) slopes = parameters.take();
+  const ConvConstants constants(conv, parameters);
   Func prologue;
   if (!conv.prologue.empty()) prologue = build_prologue(conv, view, parameters);
 
@@ -96,18 +91,17 @@ ProductsFuncs build_strassen_funcs(const Conv& conv, const ConvView& view,
   build.define(funcs.input, {v.place}, transformed_input(v.place, [&](int pixel, int half) {
                  return build.at(funcs.taps, v.c, v.tile, {pixel, half});
                }));
-  build.multiply(funcs, s, weight);
+  build.multiply(funcs, s, constants.weight());
 
   const Expr tile = v.y * columns + v.x / 2;
   Expr result = transformed_output(v.x % 2, v.part, [&](int product) {
     return build.at(funcs.sums.out, v.c, tile, {product - 1});
   });
-  result += channel_entry(bias, v.c, v.part);
+  result += constants.bias(v.c, v.part);
   if (conv.epilogue.residual)
     result += parameters.inputs[1](v.part * half_out + v.c, v.x, v.y, v.n);
-  const Expr slope = has_slopes ? channel_entry(slopes, v.c, v.part) : Expr();
   funcs.out = Func("out");
-  funcs.out(v.c, v.part, v.x, v.y, v.n) = activate(conv.epilogue.activation, result, slope);
+  funcs.out(v.c, v.part, v.x, v.y, v.n) = constants.activated(result, v.c, v.part);
   // Halves of the channels are a dimension of the output, as groups are.
   BufferLayout layout = output_layout(view.output);
   layout.dimensions[0].extent = half_out;
@@ -139,11 +133,6 @@ struct Strassen {
   static Nest nest(const KernelSpec& spec) { return view_of(spec).nest; }
 
   static ProductsShape shape(const KernelSpec& spec) { return shape_of(nest(spec)); }
-
-  static ProductsImage image(const KernelSpec& spec) {
-    const Nest conv = nest(spec);
-    return {divide_up(conv.x, 2), 4, input_bytes(conv)};
-  }
 
   static std::vector<PackedConstant> pack(const Conv& conv, const ProductsSchedule& schedule) {
     const int64_t ci = schedule.products.nest.ci, co = schedule.products.nest.co;

@@ -7,6 +7,7 @@
 #include "lower/algorithm.h"
 #include "lower/conv_tile.h"
 #include "lower/machine.h"
+#include "lower/products_schedule.h"
 #include "nest/nest.h"
 
 namespace emulsion {
@@ -57,14 +58,8 @@ inline constexpr int64_t k_most_products_scratch = 1 << 20;
 std::string products_steps(const Nest& products, const ProductsTile& tile);
 // Channels that a vector of the input transform holds.
 int products_input_lanes(int64_t channels, int vector);
-// The images that products are of.
-struct ProductsImage {
-  int64_t columns = 1;      // of tiles
-  int64_t outputs = 1;      // of a tile and channel
-  int64_t input_bytes = 0;  // of the whole input
-};
-// For the nest of products (y: the places of a tile, x: tiles), on so many threads.
-std::vector<CostedSchedule> products_schedules(const Nest& products, const ProductsImage& image,
+// Of the products of a conv's nest, on so many threads.
+std::vector<CostedSchedule> products_schedules(const Nest& conv, const ProductsShape& shape,
                                                const Machine& machine, int threads);
 
 // Whether other threads have started before the kernel is over.

@@ -9,9 +9,7 @@
 #include <functional>
 
 #include "base/divide.h"
-#include "lower/activation.h"
 #include "lower/buffers.h"
-#include "lower/conv_costs.h"
 #include "lower/conv_products.h"
 #include "lower/products_pack.h"
 #include "lower/target.h"
@@ -103,10 +101,7 @@ ProductsFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
 
   ProductsFuncs funcs;
   ConvParameters parameters(view, packed);
-  const Halide::ImageParam weight = parameters.take(), bias = parameters.take();
-  Halide::ImageParam slopes;
-  const bool has_slopes = slope_of(conv.epilogue.activation) != nullptr;
-  if (has_slopes) slopes = parameters.take();
+  const ConvConstants constants(conv, parameters);
 
   // The input at place (i, j) of a tile. Tiles that hang over the image's end read its last rim.
   const Expr row = v.tile / columns, column = v.tile % columns;
@@ -138,7 +133,7 @@ ProductsFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
   build.define(funcs.input, {v.place}, input_transform(t, v.place % side, [&](int i) {
                  return build.at(funcs.input_rows, v.c, v.tile, {i, v.place / side});
                }));
-  build.multiply(funcs, s, weight);
+  build.multiply(funcs, s, constants.weight());
 
   funcs.output_rows = Func("output_rows");
   build.define(funcs.output_rows, {v.i, v.j}, output_transform(t, v.i, [&](int i) {
@@ -148,15 +143,14 @@ ProductsFuncs build_winograd_funcs(const Conv& conv, const ConvView& view,
   Expr result = output_transform(t, v.y % outputs, [&](int j) {
     return build.at(funcs.output_rows, v.c, tile, {v.x % outputs, j});
   });
-  result += channel_entry(bias, v.c, group);
+  result += constants.bias(v.c, group);
   if (conv.epilogue.residual)
     result +=
         parameters.inputs[1](grouped ? v.g * narrow(nest.co) + v.c : Expr(v.c), v.x, v.y, v.n);
-  const Expr slope = has_slopes ? channel_entry(slopes, v.c, group) : Expr();
   funcs.out = Func("out");
   const std::vector<Var> arguments =
       grouped ? std::vector<Var>{v.c, v.g, v.x, v.y, v.n} : std::vector<Var>{v.c, v.x, v.y, v.n};
-  funcs.out(arguments) = activate(conv.epilogue.activation, result, slope);
+  funcs.out(arguments) = constants.activated(result, v.c, group);
   bind_output(funcs.out, conv_output_layout(view));
   funcs.arguments = parameters.arguments();
   return funcs;
@@ -199,12 +193,8 @@ struct Winograd {
   static ProductsShape shape(const KernelSpec& spec) {
     const Nest conv = nest(spec);
     const int64_t side = WinogradTransforms{Outputs, narrow(conv.kx), conv.stride[0]}.products();
-    return {side * side, divide_up(conv.x, Outputs), divide_up(conv.y, Outputs), conv.ci, conv.co};
-  }
-
-  static ProductsImage image(const KernelSpec& spec) {
-    const Nest conv = nest(spec);
-    return {divide_up(conv.x, Outputs), Outputs * Outputs, input_bytes(conv)};
+    return {side * side, divide_up(conv.x, Outputs), divide_up(conv.y, Outputs), conv.ci,
+            conv.co,     Outputs * Outputs};
   }
 
   static std::vector<PackedConstant> pack(const Conv& conv, const ProductsSchedule& schedule) {

@@ -19,6 +19,7 @@ struct ProductsShape {
   int64_t places = 1;             // products of a tile
   int64_t columns = 1, rows = 1;  // of tiles in an image
   int64_t ci = 1, co = 1;         // channels of a product, of each group
+  int64_t outputs = 1;            // of a tile and channel
 };
 
 // Bytes of the transformed inputs and products of one row of tiles and so many output channels.

@@ -133,14 +133,14 @@ ProductsCycles expected_cycles(const Nest& nest, const ProductsTile& tile, int64
 }
 
 // The same of the busiest of so many threads.
-double expected_cycles(Nest nest, const ProductsTile& tile, const ProductsImage& image,
+double expected_cycles(Nest nest, const ProductsTile& tile, int64_t outputs, int64_t input_bytes,
                        const Machine& machine, int threads) {
   // Measured with two threads: to each come so many times as many bytes of weights that both read,
   // because they fetch them for one another.
   constexpr double k_together = 1.1;
   if (threads == 1 || tile.threads == ProductsThreads::nothing) {
     const ProductsCycles cycles =
-        expected_cycles(nest, tile, image.outputs, machine, machine.core.far_bytes);
+        expected_cycles(nest, tile, outputs, machine, machine.core.far_bytes);
     return cycles.input + cycles.others;
   }
   // Measured: where each thread reads all inputs, those that others wrote come from their caches at
@@ -154,24 +154,28 @@ double expected_cycles(Nest nest, const ProductsTile& tile, const ProductsImage&
     nest.x = divide_up(divide_up(nest.x, tile.tiles), threads) * tile.tiles;
   } else {
     starts = divide_up(nest.x, tile.tiles);
-    others_inputs = k_others * (1 - 1.0 / threads) * static_cast<double>(image.input_bytes);
+    others_inputs = k_others * (1 - 1.0 / threads) * static_cast<double>(input_bytes);
     transforms = divide_up(divide_up(nest.co, tile.channels), threads);
     nest.co = transforms * tile.channels;
   }
-  const ProductsCycles cycles = expected_cycles(nest, tile, image.outputs, machine, far_bytes);
+  const ProductsCycles cycles = expected_cycles(nest, tile, outputs, machine, far_bytes);
   return others_inputs + k_start * static_cast<double>(starts) +
          static_cast<double>(transforms) * cycles.input + cycles.others;
 }
 
 }  // namespace
 
-std::vector<CostedSchedule> products_schedules(const Nest& nest, const ProductsImage& image,
+std::vector<CostedSchedule> products_schedules(const Nest& conv, const ProductsShape& shape,
                                                const Machine& machine, int threads) {
-  const int64_t rows = nest.x / image.columns;
+  const Nest nest = products_nest(conv, shape);
+  const int64_t rows = shape.rows;
   std::vector<int64_t> blocks;
   for (int64_t r = 1; r <= rows; ++r)
-    if (divide_up(rows, r) * r * 6 <= rows * 7) blocks.push_back(r * image.columns);
+    if (divide_up(rows, r) * r * 6 <= rows * 7) blocks.push_back(r * shape.columns);
   const int lanes = lanes_for(nest.co, machine.vector);
+  const auto cycles_of = [&](const ProductsTile& tile) {
+    return expected_cycles(nest, tile, shape.outputs, input_bytes(conv), machine, threads);
+  };
   std::vector<std::pair<double, ProductsTile>> scored;
   for (const int64_t tiles : blocks)
     for (int vectors = 1; vectors <= std::min<int64_t>(4, divide_up(nest.co, lanes)); ++vectors)
@@ -189,10 +193,10 @@ std::vector<CostedSchedule> products_schedules(const Nest& nest, const ProductsI
           if (scratch_bytes(nest, tile) > k_most_products_scratch) continue;
           const bool pays = pays_threads(nest);
           if (pays && tiles < nest.x) tile.threads = ProductsThreads::tiles;
-          scored.emplace_back(expected_cycles(nest, tile, image, machine, threads), tile);
+          scored.emplace_back(cycles_of(tile), tile);
           if (!pays || threads == 1 || channels >= nest.co) continue;
           tile.threads = ProductsThreads::channels;
-          scored.emplace_back(expected_cycles(nest, tile, image, machine, threads), tile);
+          scored.emplace_back(cycles_of(tile), tile);
         }
       }
   std::stable_sort(scored.begin(), scored.end(),

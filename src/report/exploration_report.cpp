@@ -97,14 +97,21 @@ Json to_json(const SearchReport& search) {
   return json;
 }
 
-// What searches must have in common to stand in one report.
-bool comparable(const Json& a, const Json& b) {
-  if (!b.is_object()) return false;
+// In what searches differ that cannot stand in one report; empty: in nothing.
+std::string difference(const Json& now, const Json& before) {
   for (const char* key : {"format", "network", "target", "machine", "threads"}) {
-    if (!b.contains(key) || a.at(key) != b.at(key)) return false;
+    if (!before.contains(key) || now.at(key) != before.at(key)) return key;
   }
-  return b.contains("legality") && a.at("legality") == b.at("legality") && b.contains("plans") &&
-         b.contains("searches");
+  if (!before.contains("legality") || !before.at("legality").is_object()) return "legality";
+  for (const auto& [key, value] : now.at("legality").items()) {
+    if (!before.at("legality").contains(key) || before.at("legality").at(key) != value) {
+      return "legality's " + key;
+    }
+  }
+  for (const char* key : {"plans", "searches"}) {
+    if (!before.contains(key)) return key;
+  }
+  return "";
 }
 
 }  // namespace
@@ -144,7 +151,12 @@ Json to_json(const ExplorationReport& report, const Json& earlier) {
     json["plans"].push_back(to_json(plan, report.search.strategy));
   }
   json["searches"].push_back(to_json(report.search));
-  if (!comparable(json, earlier)) return json;
+  if (!earlier.is_object()) return json;
+  if (const std::string differs = difference(json, earlier); !differs.empty()) {
+    json["notes"].push_back(
+        fmt::format("The searches that stood here before are gone: their {} differs.", differs));
+    return json;
+  }
   for (const char* list : {"plans", "searches"}) {
     for (const Json& entry : earlier.at(list)) {
       if (entry.at("strategy") != report.search.strategy) json[list].push_back(entry);

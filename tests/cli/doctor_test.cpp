@@ -13,7 +13,7 @@ TEST_F(DoctorTest, a_machine_that_runs_these_tests_is_well) {
   const auto result = compiling({"doctor"});
   EXPECT_EQ(result.exit_code, 0) << result.output << result.errors;
   for (const char* check : {"Halide", "clang", "ld.lld", "llvm-objcopy", "llvm-ar", "cache folder",
-                            "processor", "ONNX Runtime"}) {
+                            "processor", "host target", "ONNX Runtime"}) {
     EXPECT_THAT(result.output, HasSubstr(check));
   }
 }

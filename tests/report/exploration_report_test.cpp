@@ -61,7 +61,13 @@ TEST(ExplorationReport, KeepsTheSearchesOfOtherStrategies) {
   // What is about something else does not stay.
   Json other = exact;
   other["machine"] = std::string(32, 'b');
-  EXPECT_EQ(to_json(report, other)["searches"].size(), 1u);
+  const Json alone = to_json(report, other);
+  EXPECT_EQ(alone["searches"].size(), 1u);
+  EXPECT_THAT(alone["notes"].dump(), ::testing::HasSubstr("their machine differs"));
+  other = exact;
+  other["legality"]["reference_log_scores"][0] = 0;
+  EXPECT_THAT(to_json(report, other)["notes"].dump(),
+              ::testing::HasSubstr("their legality's reference_log_scores differs"));
   EXPECT_EQ(to_json(report, Json::array())["searches"].size(), 1u);
 }
 
