@@ -84,13 +84,17 @@ double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine
   const auto steps = static_cast<double>(nest.ci * nest.ky * nest.kx);
   const double tile_weights = steps * bytes;
   const bool all_again = tile.order == TileOrder::rows_pixels_channels;
+  const double block =
+      tile.co_block > 0 ? static_cast<double>(tile.co_block) / static_cast<double>(nest.co) : 1;
   const double again_weights =
-      all_again ? static_cast<double>(weight_bytes(nest, machine)) : tile_weights;
+      all_again ? block * static_cast<double>(weight_bytes(nest, machine)) : tile_weights;
   double again = tile.taps_within
                      ? shared_step_cycles(nest, tile, machine)
                      : step_cycles(nest, tile, machine, again_weights <= machine.l1_bytes);
   if (tile_weights > static_cast<double>(machine.l1_bytes))
     again = std::max(again, bytes / machine.core.near_bytes);
+  if (again_weights > static_cast<double>(machine.core.l2_bytes))
+    again = std::max(again, bytes / machine.core.far_bytes);
   // Channels outside pixels read the inputs again for each tile of channels.
   if (nest.ky * nest.kx == 1 && tile.order == TileOrder::channels_rows_pixels &&
       input_bytes(nest) > machine.l1_bytes)
@@ -100,7 +104,7 @@ double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine
   // Measured: a stream of the next tile's weights, spread over all readings of this one, costs less
   // the fewer loads there are beside it.
   double stream = bytes;
-  if (passes > 1 && tile.vectors > 1 && tile_weights <= k_most_streamed_tile) {
+  if (passes > 1 && tile.vectors > 1 && tile_weights <= k_most_streamed_tile && !all_again) {
     if (nest.ky * nest.kx == 1)
       stream /= 4;
     else if (tile.taps_within && nest.stride[1] == 1)
@@ -178,6 +182,11 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
   return steps * channel_tiles *
          std::max(parts * passes * (kept_part(nest, tile) * again + around),
                   static_cast<double>(tile_bytes) / far_bytes);
+}
+
+double prologue_cycles(const Nest& nest, double times, const Machine& machine) {
+  constexpr double k_vector = 5;  // measured, of 16 floats
+  return k_vector * times * static_cast<double>(input_bytes(nest)) / (4.0 * machine.vector);
 }
 
 namespace {

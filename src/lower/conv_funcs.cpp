@@ -264,7 +264,8 @@ bool is_channel(const std::string& iterator) {
   return iterator == "co" || iterator == "g";
 }
 
-// The prologue's values are kept for the outermost loops whose input fits in this, in bytes.
+// The prologue's values are kept for the outermost loops whose input fits in this, in bytes;
+// further out where that spares computing them again for other channels (k_most_prologue_bytes).
 constexpr int64_t k_prologue_bytes = 64 << 10;
 
 // Bytes of the input that one iteration of the outer loops up to `level` reads.
@@ -292,8 +293,12 @@ void schedule_prologue(ConvFuncs& funcs, const ConvSchedule& schedule, const Loo
   size_t level = first - schedule.outer.begin();
   for (size_t i = level; i < schedule.outer.size(); ++i)
     if (schedule.outer[i].kind == Loop::Kind::parallel) level = i;
+  const size_t outermost = level;
   while (level + 1 < schedule.outer.size() && input_bytes(schedule, level) > k_prologue_bytes)
     ++level;
+  for (size_t i = level; i > outermost && input_bytes(schedule, i - 1) <= k_most_prologue_bytes;
+       --i)
+    if (schedule.outer[i].iterator == "co") level = i - 1;
   while (!has_variable(schedule.outer[level])) --level;
   funcs.prologue.compute_at(funcs.out, out_vars.at(schedule.outer[level].name).var)
       .store_in(Halide::MemoryType::Register);

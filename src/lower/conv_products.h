@@ -14,6 +14,7 @@
 #include "lower/algorithm_row.h"
 #include "lower/conv_funcs.h"
 #include "lower/conv_parameters.h"
+#include "lower/conv_costs.h"
 #include "lower/conv_templates.h"
 #include "lower/conv_view.h"
 #include "lower/lower.h"
@@ -97,6 +98,9 @@ struct ProductsConv {
     const Machine machine = machine_of(spec.target, spec.weights);
     std::vector<CostedSchedule> schedules =
         products_schedules(Products::nest(spec), Products::shape(spec), machine, spec.threads);
+    if (!std::get<Conv>(spec.op).prologue.empty())
+      for (CostedSchedule& schedule : schedules)
+        schedule.cycles += prologue_cycles(Products::nest(spec), 1, machine);
     if (!machine.core.zen4 && !Products::measured_everywhere(spec))
       for (CostedSchedule& schedule : schedules) schedule.cycles *= k_unmeasured;
     return schedules;

@@ -62,9 +62,10 @@ struct Loop {
 
 // From the outermost, those that threads may share.
 std::vector<Loop> loops_around(const Nest& nest, const ConvTile& tile) {
-  const Loop n{"n", nest.n}, g{"g", nest.groups},
-      co{"co", divide_up(nest.co, int64_t{tile.lanes} * tile.vectors)},
+  const int64_t channels = tile.co_block > 0 ? tile.co_block : int64_t{tile.lanes} * tile.vectors;
+  const Loop n{"n", nest.n}, g{"g", nest.groups}, co{"co", divide_up(nest.co, channels)},
       y{"y", divide_up(nest.y, tile.y)}, x{"x", divide_up(nest.x, tile.x)};
+  if (tile.co_block > 0) return {n, g, co};
   switch (tile.order) {
     case TileOrder::channels_weights_pixels:
       return {n, g, co};
@@ -241,9 +242,11 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile, int threads) {
   // channels.
   if (tile.y > 1) steps.add("tile y {}", tile.y);
   if (tile.x > 1) steps.add("tile x {}", tile.x);
-  steps.add("tile co {}", tile.lanes * tile.vectors);
-  if (tile.lanes > 1) steps.add("vectorize coi {}", tile.lanes);
-  if (tile.vectors > 1) steps.add("unroll coi");
+  if (tile.co_block > 0) steps.add("split co {}", tile.co_block);
+  const std::string co = tile.co_block > 0 ? "coi" : "co";
+  steps.add("tile {} {}", co, tile.lanes * tile.vectors);
+  if (tile.lanes > 1) steps.add("vectorize {}i {}", co, tile.lanes);
+  if (tile.vectors > 1) steps.add("unroll {}i", co);
   if (tile.y > 1) steps.add("unroll yi");
   if (tile.x > 1) steps.add("unroll xi");
   // The taps outside the input channels (ky, kx, ci), or between two parts of them (ci, ky, kx,
@@ -285,9 +288,9 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile, int threads) {
   if (tile.order == TileOrder::rows_groups_pixels) {
     steps.add("interchange g y");
   } else if (tile.order != TileOrder::channels_rows_pixels && !stationary) {
-    steps.add("interchange co y");
+    steps.add("interchange {} y", co);
   }
-  if (tile.order == TileOrder::rows_pixels_channels) steps.add("interchange co x");
+  if (tile.order == TileOrder::rows_pixels_channels) steps.add("interchange {} x", co);
   if (threads > 0) add_parallel(steps, nest, loops_around(nest, tile), threads);
   return steps.text();
 }
@@ -348,6 +351,66 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
           add_schedule(schedules, cycles, conv_steps(nest, tile, threads));
       }
   if (!better && schedules.size() + stationary.size() <= k_most_schedules) add_stationary();
+  return schedules;
+}
+
+namespace {
+
+// Parts of the output channels, each a multiple of a tile's, that a 1x1 conv with a prologue takes
+// one after the other: so that all values of the prologue are kept for each, or, channels inside
+// pixels, its weights. 1 where there is no such number.
+int64_t blocks_of_channels(const Nest& nest, const ConvTile& tile, const Machine& machine,
+                           int threads) {
+  const auto divides = [&](int64_t blocks) {
+    return nest.co % blocks == 0 && nest.co / blocks % (int64_t{tile.lanes} * tile.vectors) == 0;
+  };
+  if (tile.order != TileOrder::rows_pixels_channels) {
+    const int64_t blocks = std::max(2, threads);
+    const bool kept = input_bytes(nest) / nest.n / nest.groups <= k_most_prologue_bytes;
+    return kept && divides(blocks) ? blocks : 1;
+  }
+  const int64_t most_bytes = machine.core.l2_bytes * 3 / 4, bytes = weight_bytes(nest, machine);
+  if (bytes <= machine.core.l2_bytes) return 1;
+  for (int64_t blocks = divide_up(bytes, most_bytes); blocks * 2 <= nest.co; ++blocks)
+    if (divides(blocks)) return blocks;
+  return 1;
+}
+
+}  // namespace
+
+std::vector<CostedSchedule> prologue_schedules(const Nest& nest, const Machine& machine,
+                                               int threads) {
+  ScoredTiles scored;
+  const auto add = [&](double cycles, const ConvTile& tile) {
+    const int64_t blocks = tile.co_block > 0 ? nest.co / tile.co_block : 1;
+    const bool kept = tile.order == TileOrder::rows_pixels_channels || blocks > 1;
+    const int64_t times = kept ? blocks : divide_up(nest.co, int64_t{tile.lanes} * tile.vectors);
+    scored.emplace_back(cycles + prologue_cycles(nest, static_cast<double>(times), machine), tile);
+  };
+  const auto add_both = [&](double cycles, ConvTile tile) {
+    add(cycles, tile);
+    const int64_t blocks = blocks_of_channels(nest, tile, machine, threads);
+    if (blocks == 1) return;
+    tile.co_block = static_cast<int>(nest.co / blocks);
+    const bool stationary = tile.order == TileOrder::channels_weights_pixels;
+    const double all =
+        stationary ? stationary_cycles(nest, tile, machine) : expected_cycles(nest, tile, machine);
+    add(busiest_cycles(all, nest, tile, machine, threads), tile);
+  };
+  TileLimits limits;
+  limits.threads = threads;
+  if (nest.ci % 2 == 0) limits.unroll_ci = 2;
+  if (nest.ci <= k_few_channels) limits.unroll_ci = static_cast<int>(nest.ci);
+  for (const TileOrder order : {TileOrder::rows_pixels_channels, TileOrder::channels_rows_pixels}) {
+    limits.order = order;
+    for (const auto& [cycles, tile] : tiles_by_speed(nest, machine, limits)) add_both(cycles, tile);
+  }
+  for (const auto& [cycles, tile] : stationary_tiles(nest, machine, threads))
+    add_both(cycles, tile);
+  keep_fastest(scored, k_most_schedules);
+  std::vector<CostedSchedule> schedules;
+  for (const auto& [cycles, tile] : scored)
+    add_schedule(schedules, cycles, conv_steps(nest, tile, threads));
   return schedules;
 }
 

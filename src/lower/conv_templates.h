@@ -28,6 +28,11 @@ inline constexpr size_t k_most_schedules = 24;
 std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine, int threads,
                                            ScheduleUse use = ScheduleUse::kernel);
 
+// The same for a 1x1 conv whose prologue's values are computed again for each tile of channels that
+// lies outside them.
+std::vector<CostedSchedule> prologue_schedules(const Nest& nest, const Machine& machine,
+                                               int threads);
+
 // Whether so many groups in a vector get their inputs by shuffles, for which the input channels of
 // a group are unrolled; two are loaded one by one.
 constexpr bool packing_shuffles(int64_t packed) {

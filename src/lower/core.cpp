@@ -16,6 +16,7 @@ Core core_of(const std::string& name) {
     core.vector_loads = 1;
     core.delay = 0.2;
     core.unit = 0.92;
+    core.l2_bytes = 1 << 20;
     core.near_bytes = 14;
     core.far_bytes = 7.5;
     core.apart = 0.05;

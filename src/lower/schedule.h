@@ -16,6 +16,10 @@ namespace emulsion {
 // Beyond this a kernel's code grows out of proportion: copies of its innermost statement.
 inline constexpr int64_t k_most_unrolled = 512;
 
+// Bytes of a prologue's values that are kept at most, so that no loop of output channels computes
+// them again.
+inline constexpr int64_t k_most_prologue_bytes = 512 << 10;
+
 struct ConvSchedule {
   Nest nest;                    // transformed
   std::vector<Loop> outer;      // outside every reduction, outermost first

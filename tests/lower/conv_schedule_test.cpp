@@ -52,6 +52,26 @@ TEST(HandWrittenWithPrologue, ComputesTheConv) {
   check_conv(c, "depthwise", "interchange co x; interchange n ky");
 }
 
+// Channels in parts outside pixels, outside parts of the weights, and around pixels that have
+// channels inside.
+TEST(HandWrittenWithPrologue, KeepsItsValuesForAPartOfTheChannels) {
+  ConvCase c;
+  c.input = {2, 40, 5, 7};
+  c.co = 64;
+  c.kernel = {1, 1};
+  c.pad = {0, 0, 0, 0};
+  const Constant channels = constant({40}, std::vector<float>(40, 0.3f));
+  c.prologue = {channels, channels, Activation{Activation::Kind::relu}};
+  for (const char* schedule :
+       {"tile x 3; split co 32; tile coi 16; vectorize coii 8; unroll coii; unroll xi; parallel co",
+        "tile x 3; split co 32; tile coi 16; vectorize coii 8; unroll coii; unroll xi; split ci "
+        "20; "
+        "interchange y ci; parallel co",
+        "tile x 3; split co 32; tile coi 16; vectorize coii 8; unroll coii; unroll xi; "
+        "interchange coi y; interchange coi x; parallel co"})
+    check_conv(c, "pointwise", schedule);
+}
+
 class TemplateSchedule : public testing::TestWithParam<ConvCase> {};
 
 TEST_P(TemplateSchedule, IsAcceptedAndTheDefaultIsFirst) {

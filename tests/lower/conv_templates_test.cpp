@@ -33,6 +33,22 @@ TEST(ConvTemplates, TakeLargeWeightsInPartsThatDivideTheInputChannels) {
   EXPECT_THAT(fastest(2018, 192), Not(HasSubstr("interchange y ci")));
 }
 
+// The fastest schedule of a 1x1 conv to 192 channels with a prologue.
+std::string fastest_with_prologue(int64_t ci, int64_t size) {
+  Conv conv;
+  conv.weight = abstract_constant({192, ci, 1, 1});
+  const Nest nest = conv_nest(conv, {1, ci, size, size});
+  return prologue_schedules(nest, machine_of(k_avx512), 1).front().steps;
+}
+
+TEST(ConvTemplates, DoNotComputeAProloguesValuesForEachTileOfChannels) {
+  // Its weights stay near while all pixels pass.
+  EXPECT_THAT(fastest_with_prologue(720, 28), HasSubstr("interchange co x"));
+  EXPECT_THAT(fastest_with_prologue(1344, 14), HasSubstr("interchange co x"));
+  // Weights come from afar, and few pixels share them.
+  EXPECT_THAT(fastest_with_prologue(1344, 7), HasSubstr("split co 96"));
+}
+
 // The fastest schedule of a depthwise conv on square images.
 std::string fastest_depthwise(int64_t channels, int64_t size, int64_t kernel) {
   Conv conv;
@@ -59,16 +75,19 @@ TEST(ConvTemplates, CountTheLastTileOfChannelsWholeWhereWeightsComeInParts) {
 
 TEST(ConvTemplates, MakeValidSchedulesOfAllKindsOfChannels) {
   for (const int64_t ci : {17, 48, 130, 150, 256, 450, 512, 1026, 1968})
-    for (const int kernel : {1, 3})
+    for (const auto& [kernel, prologue, co] :
+         {std::tuple{1, false, 208}, {3, false, 208}, {1, true, 208}, {1, true, 1056}})
       for (const int stride : {1, 2})
         for (const int64_t size : {4, 7, 14})
           for (const int threads : {1, 2}) {
             Conv conv;
             conv.pad = {kernel / 2, kernel / 2, kernel / 2, kernel / 2};
             conv.stride = {stride, stride};
-            conv.weight = abstract_constant({208, ci, kernel, kernel});
+            conv.weight = abstract_constant({co, ci, kernel, kernel});
             const Nest nest = conv_nest(conv, {1, ci, size, size});
-            for (const CostedSchedule& s : conv_schedules(nest, machine_of(k_avx512), threads)) {
+            const Machine machine = machine_of(k_avx512);
+            for (const CostedSchedule& s : prologue ? prologue_schedules(nest, machine, threads)
+                                                    : conv_schedules(nest, machine, threads)) {
               const auto schedule = conv_schedule(nest, s.steps, ScheduleRules{});
               EXPECT_TRUE(schedule.ok()) << ci << " channels, " << kernel << ", " << size << ": "
                                          << s.steps << ": " << schedule.error().message;
