@@ -183,9 +183,9 @@ struct Winograd {
     return false;
   }
 
-  static bool measured_everywhere(const KernelSpec& spec) {
+  static bool pays_seldom(const KernelSpec& spec) {
     const auto& conv = std::get<Conv>(spec.op);
-    return conv.weight->shape[2] == 3 && Outputs != 5 && (Outputs == 2 || conv.stride[0] == 1);
+    return conv.weight->shape[2] != 3 || Outputs == 5 || (Outputs != 2 && conv.stride[0] != 1);
   }
 
   static Nest nest(const KernelSpec& spec) { return conv_view(spec).nest; }
