@@ -137,7 +137,7 @@ constexpr Check k_checks[] = {
      [](const DoctorOptions&) { return find_tool("llvm-ar", "LLVM"); }},
     {"Halide", true, "./dev setup installs the Halide that this program was built with",
      find_halide},
-    {"host target", true,
+    {"host target", false,
      "name another with --target: `emulsion targets` lists those that run here", find_host_target},
     {"ONNX Runtime", false, "verify compares with it: pip install onnxruntime",
      [](const DoctorOptions& options) { return find_package("onnxruntime", options); }},

@@ -43,14 +43,18 @@ Status write_files(const ExploreOptions& options, const ExplorationReport& repor
   }
   Json json;
   std::string page;
-  try {
-    json = to_json(report, earlier);
-    page = to_html(json);
-  } catch (const Json::exception& exception) {
+  const auto without_earlier = [&](const std::string& why) {
     json = to_json(report);
     json["notes"].push_back(
         fmt::format("What stood in {} before is gone, it was not as docs/formats.md says: {}",
-                    pareto.string(), exception.what()));
+                    pareto.string(), why));
+  };
+  try {
+    json = to_json(report, earlier);
+    if (before.ok() && !earlier.is_object()) without_earlier("it is no JSON object");
+    page = to_html(json);
+  } catch (const Json::exception& exception) {
+    without_earlier(exception.what());
     page = to_html(json);
   }
   // Names come from the model, whatever bytes it has there.

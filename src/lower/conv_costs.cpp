@@ -184,9 +184,9 @@ double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& 
                   static_cast<double>(tile_bytes) / far_bytes);
 }
 
-double prologue_cycles(const Nest& nest, double times, const Machine& machine) {
+double prologue_cycles(double values, const Machine& machine) {
   constexpr double k_vector = 5;  // measured, of 16 floats
-  return k_vector * times * static_cast<double>(input_bytes(nest)) / (4.0 * machine.vector);
+  return k_vector * values / machine.vector;
 }
 
 namespace {

@@ -29,8 +29,8 @@ double expected_cycles(const Nest& nest, const ConvTile& tile, const Machine& ma
 // all of that.
 double stationary_cycles(const Nest& nest, const ConvTile& tile, const Machine& machine);
 
-// Cycles of computing all values of a prologue so many times.
-double prologue_cycles(const Nest& nest, double times, const Machine& machine);
+// Cycles of computing so many values of a prologue.
+double prologue_cycles(double values, const Machine& machine);
 
 // Of memory as processors translate its addresses.
 inline constexpr int64_t k_page_bytes = 4096;

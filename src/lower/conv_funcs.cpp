@@ -99,6 +99,7 @@ ConvFuncs build_conv_part(const Conv& conv, const ConvView& view, const ConvSche
   const Expr group = grouped ? Expr(g) : Expr(0);
 
   ConvFuncs funcs;
+  funcs.packed = view.packed;
   const ConvConstants constants(conv, parameters);
   if (!conv.prologue.empty()) funcs.prologue = build_prologue(conv, view, parameters);
 
@@ -264,41 +265,14 @@ bool is_channel(const std::string& iterator) {
   return iterator == "co" || iterator == "g";
 }
 
-// The prologue's values are kept for the outermost loops whose input fits in this, in bytes;
-// further out where that spares computing them again for other channels (k_most_prologue_bytes).
-constexpr int64_t k_prologue_bytes = 64 << 10;
-
-// Bytes of the input that one iteration of the outer loops up to `level` reads.
-int64_t input_bytes(const ConvSchedule& schedule, size_t level) {
-  const Nest& nest = schedule.nest;
-  const auto extent = [&](const std::string& iterator, int64_t domain) {
-    int64_t product = schedule.tile(iterator);
-    const auto within = schedule.outer.begin() + static_cast<ptrdiff_t>(level) + 1;
-    for (const Loop& loop : simple_loops({within, schedule.outer.end()}))
-      if (loop.iterator == iterator) product *= loop.extent;
-    return std::min(product, domain);
-  };
-  const int64_t rows =
-      (extent("y", nest.y) - 1) * nest.stride[0] + (nest.ky - 1) * nest.dilation[0] + 1;
-  const int64_t columns =
-      (extent("x", nest.x) - 1) * nest.stride[1] + (nest.kx - 1) * nest.dilation[1] + 1;
-  return 4 * extent("n", nest.n) * extent("g", nest.groups) * nest.ci * rows * columns;
-}
-
 void schedule_prologue(ConvFuncs& funcs, const ConvSchedule& schedule, const LoopVars& out_vars,
                        int lanes) {
   const auto has_variable = [&](const Loop& loop) { return out_vars.contains(loop.name); };
   const auto first = std::find_if(schedule.outer.begin(), schedule.outer.end(), has_variable);
   if (first == schedule.outer.end()) return;  // values are computed where they are read
-  size_t level = first - schedule.outer.begin();
-  for (size_t i = level; i < schedule.outer.size(); ++i)
-    if (schedule.outer[i].kind == Loop::Kind::parallel) level = i;
-  const size_t outermost = level;
-  while (level + 1 < schedule.outer.size() && input_bytes(schedule, level) > k_prologue_bytes)
-    ++level;
-  for (size_t i = level; i > outermost && input_bytes(schedule, i - 1) <= k_most_prologue_bytes;
-       --i)
-    if (schedule.outer[i].iterator == "co") level = i - 1;
+  const KeptPrologue kept = kept_prologue(schedule, funcs.packed);
+  if (kept.values == 0) return;
+  size_t level = std::max<size_t>(kept.level, first - schedule.outer.begin());
   while (!has_variable(schedule.outer[level])) --level;
   funcs.prologue.compute_at(funcs.out, out_vars.at(schedule.outer[level].name).var)
       .store_in(Halide::MemoryType::Register);

@@ -25,6 +25,7 @@ struct ConvFuncs {
   // Channel tiles read weights padded to whole tiles, and only the stores of the last one are
   // guarded. Otherwise the last tile overlaps the one before it.
   bool channels_padded = true;
+  int64_t packed = 1;                       // groups of the conv in each of the nest's
   std::vector<Halide::Argument> arguments;  // inputs, then packed constants
 };
 

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "lower/algorithm_row.h"
-#include "lower/conv_costs.h"
 #include "lower/conv_funcs.h"
 #include "lower/conv_parameters.h"
 #include "lower/conv_templates.h"
@@ -75,12 +74,12 @@ void schedule_products(ProductsFuncs& funcs, const ProductsSchedule& s, const Ou
 // to 1.4 times as long as the best of the others, and the model cannot tell which (measured on
 // Emerald Rapids). There they count so much more, so that only the clearest are chosen. A search
 // goes by its own measurements.
-constexpr double k_seldom = 1.25;
+constexpr double k_elsewhere = 1.25;
 
 // The row's functions for an algorithm whose layers have
 //   applies(spec, reason), nest(spec), shape(spec), pack(conv, schedule),
 //   lower(spec, schedule),
-//   pays_seldom(spec): whether it is one of those
+//   pays_on_zen4_alone(spec): whether it is one of those
 template <class Products>
 struct ProductsConv {
   static Result<ProductsSchedule> schedule_of(const KernelSpec& spec) {
@@ -99,12 +98,10 @@ struct ProductsConv {
   static std::vector<CostedSchedule> costed(const KernelSpec& spec) {
     const Machine machine = machine_of(spec.target, spec.weights);
     std::vector<CostedSchedule> schedules =
-        products_schedules(Products::nest(spec), Products::shape(spec), machine, spec.threads);
-    if (!std::get<Conv>(spec.op).prologue.empty())
-      for (CostedSchedule& schedule : schedules)
-        schedule.cycles += prologue_cycles(Products::nest(spec), 1, machine);
-    if (!machine.core.zen4 && Products::pays_seldom(spec))
-      for (CostedSchedule& schedule : schedules) schedule.cycles *= k_seldom;
+        products_schedules(Products::nest(spec), Products::shape(spec),
+                           !std::get<Conv>(spec.op).prologue.empty(), machine, spec.threads);
+    if (!machine.core.zen4 && Products::pays_on_zen4_alone(spec))
+      for (CostedSchedule& schedule : schedules) schedule.cycles *= k_elsewhere;
     return schedules;
   }
   static std::vector<std::string> schedules(const KernelSpec& spec) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include "lower/algorithm_row.h"
-#include "lower/conv_costs.h"
 #include "lower/conv_funcs.h"
 #include "lower/conv_pack.h"
 #include "lower/conv_templates.h"
@@ -29,13 +28,14 @@ struct TiledConv {
     const ConvView view = View(spec);
     const Nest& nest = view.nest;
     const Machine machine = machine_of(spec.target, spec.weights);
-    if (view.packed > 1) return packed_schedules(nest, view.packed, machine, spec.threads);
-    if (std::get<Conv>(spec.op).prologue.empty())
-      return conv_schedules(nest, machine, spec.threads);
-    if (nest.ky * nest.kx == 1) return prologue_schedules(nest, machine, spec.threads);
-    std::vector<CostedSchedule> schedules = conv_schedules(nest, machine, spec.threads);
-    for (CostedSchedule& schedule : schedules) schedule.cycles += prologue_cycles(nest, 1, machine);
-    return schedules;
+    const bool prologue = !std::get<Conv>(spec.op).prologue.empty();
+    if (prologue && nest.ky * nest.kx == 1 && nest.groups == 1 && view.packed == 1)
+      return pointwise_prologue_schedules(nest, machine, spec.threads);
+    const std::vector<CostedSchedule> schedules =
+        view.packed > 1 ? packed_schedules(nest, view.packed, machine, spec.threads)
+                        : conv_schedules(nest, machine, spec.threads);
+    if (!prologue) return schedules;
+    return with_prologue(schedules, nest, view.packed, machine, spec.threads);
   }
   static std::vector<std::string> schedules(const KernelSpec& spec) {
     return steps_of(costed(spec));

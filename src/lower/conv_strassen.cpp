@@ -48,7 +48,7 @@ Expr transformed_output(const Expr& pixel, const Expr& half,
 }
 
 ProductsShape shape_of(const Nest& nest) {
-  return {k_products, divide_up(nest.x, 2), nest.y, nest.ci / 2, nest.co / 2, 4};
+  return {k_products, divide_up(nest.x, 2), nest.y, nest.ci / 2, nest.co / 2, 4, 4};
 }
 
 // Pixels are paired within a row, or, where rows are odd, anywhere if what is transformed at a time
@@ -128,7 +128,7 @@ struct Strassen {
     return false;
   }
 
-  static bool pays_seldom(const KernelSpec&) { return true; }
+  static bool pays_on_zen4_alone(const KernelSpec&) { return true; }
 
   static Nest nest(const KernelSpec& spec) { return view_of(spec).nest; }
 

@@ -4,6 +4,7 @@
 
 #include "base/divide.h"
 #include "lower/conv_costs.h"
+#include "lower/schedule.h"
 
 namespace emulsion {
 
@@ -354,48 +355,64 @@ std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& mach
   return schedules;
 }
 
+std::vector<CostedSchedule> with_prologue(const std::vector<CostedSchedule>& schedules,
+                                          const Nest& nest, int64_t packed, const Machine& machine,
+                                          int threads) {
+  std::vector<CostedSchedule> result;
+  for (const CostedSchedule& costed : schedules) {
+    const auto schedule = conv_schedule(nest, costed.steps, {"co", true});
+    EMULSION_CHECK(schedule.ok());
+    const double values = prologue_values(*schedule, packed, threads);
+    result.push_back({costed.cycles + prologue_cycles(values, machine), costed.steps});
+  }
+  std::stable_sort(
+      result.begin(), result.end(),
+      [](const CostedSchedule& a, const CostedSchedule& b) { return a.cycles < b.cycles; });
+  return result;
+}
+
 namespace {
 
-// Parts of the output channels, each a multiple of a tile's, that a 1x1 conv with a prologue takes
-// one after the other: so that all values of the prologue are kept for each, or, channels inside
-// pixels, its weights. 1 where there is no such number.
-int64_t blocks_of_channels(const Nest& nest, const ConvTile& tile, const Machine& machine,
-                           int threads) {
-  const auto divides = [&](int64_t blocks) {
-    return nest.co % blocks == 0 && nest.co / blocks % (int64_t{tile.lanes} * tile.vectors) == 0;
-  };
-  if (tile.order != TileOrder::rows_pixels_channels) {
-    const int64_t blocks = std::max(2, threads);
-    const bool kept = input_bytes(nest) / nest.n / nest.groups <= k_most_prologue_bytes;
-    return kept && divides(blocks) ? blocks : 1;
+// The least number of equal parts of the output channels, at least so many and each a multiple of a
+// tile's.
+std::optional<int64_t> parts_of_channels(const Nest& nest, const ConvTile& tile, int64_t least) {
+  const int64_t channels = int64_t{tile.lanes} * tile.vectors;
+  for (int64_t parts = least; parts * channels <= nest.co; ++parts)
+    if (nest.co % parts == 0 && nest.co / parts % channels == 0) return parts;
+  return std::nullopt;
+}
+
+// The same tile with the output channels in parts, so that the values of a prologue are computed
+// once for each part; or, channels inside pixels, so that a part's weights stay near.
+std::optional<ConvTile> in_parts(const Nest& nest, ConvTile tile, const Machine& machine,
+                                 int threads) {
+  int64_t least = std::max(2, threads);
+  if (tile.order == TileOrder::rows_pixels_channels) {
+    const int64_t bytes = weight_bytes(nest, machine);
+    if (bytes <= machine.core.l2_bytes) return std::nullopt;
+    least = divide_up(bytes, machine.core.l2_bytes * 3 / 4);
   }
-  const int64_t most_bytes = machine.core.l2_bytes * 3 / 4, bytes = weight_bytes(nest, machine);
-  if (bytes <= machine.core.l2_bytes) return 1;
-  for (int64_t blocks = divide_up(bytes, most_bytes); blocks * 2 <= nest.co; ++blocks)
-    if (divides(blocks)) return blocks;
-  return 1;
+  const auto parts = parts_of_channels(nest, tile, least);
+  if (!parts) return std::nullopt;
+  tile.co_block = static_cast<int>(nest.co / *parts);
+  return tile;
 }
 
 }  // namespace
 
-std::vector<CostedSchedule> prologue_schedules(const Nest& nest, const Machine& machine,
-                                               int threads) {
-  ScoredTiles scored;
-  const auto add = [&](double cycles, const ConvTile& tile) {
-    const int64_t blocks = tile.co_block > 0 ? nest.co / tile.co_block : 1;
-    const bool kept = tile.order == TileOrder::rows_pixels_channels || blocks > 1;
-    const int64_t times = kept ? blocks : divide_up(nest.co, int64_t{tile.lanes} * tile.vectors);
-    scored.emplace_back(cycles + prologue_cycles(nest, static_cast<double>(times), machine), tile);
-  };
-  const auto add_both = [&](double cycles, ConvTile tile) {
-    add(cycles, tile);
-    const int64_t blocks = blocks_of_channels(nest, tile, machine, threads);
-    if (blocks == 1) return;
-    tile.co_block = static_cast<int>(nest.co / blocks);
+std::vector<CostedSchedule> pointwise_prologue_schedules(const Nest& nest, const Machine& machine,
+                                                         int threads) {
+  std::vector<CostedSchedule> schedules;
+  const auto add = [&](const ConvTile& tile) {
     const bool stationary = tile.order == TileOrder::channels_weights_pixels;
-    const double all =
+    const double cycles =
         stationary ? stationary_cycles(nest, tile, machine) : expected_cycles(nest, tile, machine);
-    add(busiest_cycles(all, nest, tile, machine, threads), tile);
+    add_schedule(schedules, busiest_cycles(cycles, nest, tile, machine, threads),
+                 conv_steps(nest, tile, threads));
+  };
+  const auto add_both = [&](const ConvTile& tile) {
+    add(tile);
+    if (const auto parts = in_parts(nest, tile, machine, threads)) add(*parts);
   };
   TileLimits limits;
   limits.threads = threads;
@@ -403,14 +420,11 @@ std::vector<CostedSchedule> prologue_schedules(const Nest& nest, const Machine& 
   if (nest.ci <= k_few_channels) limits.unroll_ci = static_cast<int>(nest.ci);
   for (const TileOrder order : {TileOrder::rows_pixels_channels, TileOrder::channels_rows_pixels}) {
     limits.order = order;
-    for (const auto& [cycles, tile] : tiles_by_speed(nest, machine, limits)) add_both(cycles, tile);
+    for (const auto& [cycles, tile] : tiles_by_speed(nest, machine, limits)) add_both(tile);
   }
-  for (const auto& [cycles, tile] : stationary_tiles(nest, machine, threads))
-    add_both(cycles, tile);
-  keep_fastest(scored, k_most_schedules);
-  std::vector<CostedSchedule> schedules;
-  for (const auto& [cycles, tile] : scored)
-    add_schedule(schedules, cycles, conv_steps(nest, tile, threads));
+  for (const auto& [cycles, tile] : stationary_tiles(nest, machine, threads)) add_both(tile);
+  schedules = with_prologue(schedules, nest, 1, machine, threads);
+  if (schedules.size() > k_most_schedules) schedules.resize(k_most_schedules);
   return schedules;
 }
 

@@ -28,10 +28,14 @@ inline constexpr size_t k_most_schedules = 24;
 std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine, int threads,
                                            ScheduleUse use = ScheduleUse::kernel);
 
-// The same for a 1x1 conv whose prologue's values are computed again for each tile of channels that
-// lies outside them.
-std::vector<CostedSchedule> prologue_schedules(const Nest& nest, const Machine& machine,
-                                               int threads);
+// With the cycles of a prologue, whose values may be computed again for each tile of channels.
+// packed: groups of the conv in each of the nest's.
+std::vector<CostedSchedule> with_prologue(const std::vector<CostedSchedule>& schedules,
+                                          const Nest& nest, int64_t packed, const Machine& machine,
+                                          int threads);
+// The same for a 1x1 conv of one group that has a prologue.
+std::vector<CostedSchedule> pointwise_prologue_schedules(const Nest& nest, const Machine& machine,
+                                                         int threads);
 
 // Whether so many groups in a vector get their inputs by shuffles, for which the input channels of
 // a group are unrolled; two are loaded one by one.
@@ -63,9 +67,9 @@ inline constexpr int64_t k_most_products_scratch = 1 << 20;
 std::string products_steps(const Nest& products, const ProductsTile& tile);
 // Channels that a vector of the input transform holds.
 int products_input_lanes(int64_t channels, int vector);
-// Of the products of a conv's nest, on so many threads.
+// Of the products of a conv's nest, with or without a prologue, on so many threads.
 std::vector<CostedSchedule> products_schedules(const Nest& conv, const ProductsShape& shape,
-                                               const Machine& machine, int threads);
+                                               bool prologue, const Machine& machine, int threads);
 
 // Whether other threads have started before the kernel is over.
 inline bool pays_threads(const Nest& nest) {

@@ -29,7 +29,7 @@ struct ConvTile {
   TileOrder order = TileOrder::channels_rows_pixels;
   // All taps of a row at each input channel, so that neighbouring pixels' inputs are loaded once.
   bool taps_within = false;
-  int co_block = 0;  // output channels of an iteration of the outermost loop; 0: all
+  int co_block = 0;  // output channels of an iteration of the outermost loop over them; 0: all
 };
 
 // The narrowest vector that holds all channels, or the widest there is.

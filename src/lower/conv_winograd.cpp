@@ -183,7 +183,7 @@ struct Winograd {
     return false;
   }
 
-  static bool pays_seldom(const KernelSpec& spec) {
+  static bool pays_on_zen4_alone(const KernelSpec& spec) {
     const auto& conv = std::get<Conv>(spec.op);
     return conv.weight->shape[2] != 3 || Outputs == 5 || (Outputs != 2 && conv.stride[0] != 1);
   }
@@ -193,8 +193,13 @@ struct Winograd {
   static ProductsShape shape(const KernelSpec& spec) {
     const Nest conv = nest(spec);
     const int64_t side = WinogradTransforms{Outputs, narrow(conv.kx), conv.stride[0]}.products();
-    return {side * side, divide_up(conv.x, Outputs), divide_up(conv.y, Outputs), conv.ci,
-            conv.co,     Outputs * Outputs};
+    return {.places = side * side,
+            .columns = divide_up(conv.x, Outputs),
+            .rows = divide_up(conv.y, Outputs),
+            .ci = conv.ci,
+            .co = conv.co,
+            .inputs = side * side,
+            .outputs = Outputs * Outputs};
   }
 
   static std::vector<PackedConstant> pack(const Conv& conv, const ProductsSchedule& schedule) {

@@ -16,9 +16,9 @@ struct Core {
   // What loads beside multiply-adds delay these by, as a part of the costs in conv_costs.cpp, and
   // the cycles of products (products_templates.cpp) that one of these convs' cycles counts as.
   double delay = 1, unit = 0.86;
-  // Bytes that the second level cache holds. (Machine::l2_bytes, which limits of schedules are
-  // parts of, is that of the smallest of its kind.)
-  int64_t l2_bytes = 2 << 20;
+  // Bytes of the second level cache, of cores with the same target the smallest. (Machine::l2_bytes
+  // is what measured limits are parts of.)
+  int64_t l2_bytes = 512 << 10;
   // Bytes of weights from the second level cache, and from beyond it, a cycle.
   double near_bytes = 24, far_bytes = 6.5;
   // The part of the shorter of work and a stream from beyond that does not overlap with the longer.

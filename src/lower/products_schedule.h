@@ -16,10 +16,10 @@ namespace emulsion {
 
 // The products that a conv's outputs are made of.
 struct ProductsShape {
-  int64_t places = 1;             // products of a tile
-  int64_t columns = 1, rows = 1;  // of tiles in an image
-  int64_t ci = 1, co = 1;         // channels of a product, of each group
-  int64_t outputs = 1;            // of a tile and channel
+  int64_t places = 1;               // products of a tile
+  int64_t columns = 1, rows = 1;    // of tiles in an image
+  int64_t ci = 1, co = 1;           // channels of a product, of each group
+  int64_t inputs = 1, outputs = 1;  // of a tile, for a channel of a product
 };
 
 // Bytes of the transformed inputs and products of one row of tiles and so many output channels.

@@ -51,13 +51,19 @@ int64_t scratch_bytes(const Nest& nest, const ProductsTile& tile) {
   return 4 * nest.y * tile.tiles * (nest.ci + padded_channels(tile));
 }
 
+// Of a tile, for a channel of a product.
+struct TileValues {
+  int64_t prologue = 0;  // of a prologue, computed before the transform
+  int64_t outputs = 1;
+};
+
 struct ProductsCycles {
   double input = 0, others = 0;  // of transforming the inputs; of products and outputs
 };
 
 // Expected cycles on the target's core, but for a common factor (see conv_costs.h for the matrix
 // product's part).
-ProductsCycles expected_cycles(const Nest& nest, const ProductsTile& tile, int64_t outputs,
+ProductsCycles expected_cycles(const Nest& nest, const ProductsTile& tile, const TileValues& values,
                                const Machine& machine, double far_bytes) {
   // Cycles of a transform, a vector of channels at a place; more where scratch takes a part of the
   // second level cache, and more again where streamed weights drive it from there.
@@ -123,24 +129,26 @@ ProductsCycles expected_cycles(const Nest& nest, const ProductsTile& tile, int64
       (!resident && product_bytes > machine.l2_bytes / 6 ? k_driven_out : 0);
   const auto tiles = blocks * static_cast<double>(tile.tiles);
   const int input_lanes = products_input_lanes(nest.ci, machine.vector);
-  const double input = tiles * places * (k_input + place_cycles) *
-                       static_cast<double>(divide_up(nest.ci, input_lanes));
+  const double input =
+      tiles *
+      (places * (k_input + place_cycles) * static_cast<double>(divide_up(nest.ci, input_lanes)) +
+       prologue_cycles(static_cast<double>(values.prologue * nest.ci), machine));
   const double output =
-      tiles * (places * (k_output + place_cycles) + k_store * static_cast<double>(outputs)) *
+      tiles * (places * (k_output + place_cycles) + k_store * static_cast<double>(values.outputs)) *
       static_cast<double>(divide_up(nest.co, tile.lanes));
   const auto images = static_cast<double>(nest.n * nest.groups);
   return {images * input, images * (products + output)};
 }
 
 // The same of the busiest of so many threads.
-double expected_cycles(Nest nest, const ProductsTile& tile, int64_t outputs, int64_t input_bytes,
-                       const Machine& machine, int threads) {
+double expected_cycles(Nest nest, const ProductsTile& tile, const TileValues& values,
+                       int64_t input_bytes, const Machine& machine, int threads) {
   // Measured with two threads: to each come so many times as many bytes of weights that both read,
   // because they fetch them for one another.
   constexpr double k_together = 1.1;
   if (threads == 1 || tile.threads == ProductsThreads::nothing) {
     const ProductsCycles cycles =
-        expected_cycles(nest, tile, outputs, machine, machine.core.far_bytes);
+        expected_cycles(nest, tile, values, machine, machine.core.far_bytes);
     return cycles.input + cycles.others;
   }
   // Measured: where each thread reads all inputs, those that others wrote come from their caches at
@@ -158,7 +166,7 @@ double expected_cycles(Nest nest, const ProductsTile& tile, int64_t outputs, int
     transforms = divide_up(divide_up(nest.co, tile.channels), threads);
     nest.co = transforms * tile.channels;
   }
-  const ProductsCycles cycles = expected_cycles(nest, tile, outputs, machine, far_bytes);
+  const ProductsCycles cycles = expected_cycles(nest, tile, values, machine, far_bytes);
   return others_inputs + k_start * static_cast<double>(starts) +
          static_cast<double>(transforms) * cycles.input + cycles.others;
 }
@@ -166,15 +174,16 @@ double expected_cycles(Nest nest, const ProductsTile& tile, int64_t outputs, int
 }  // namespace
 
 std::vector<CostedSchedule> products_schedules(const Nest& conv, const ProductsShape& shape,
-                                               const Machine& machine, int threads) {
+                                               bool prologue, const Machine& machine, int threads) {
   const Nest nest = products_nest(conv, shape);
+  const TileValues values{prologue ? shape.inputs : 0, shape.outputs};
   const int64_t rows = shape.rows;
   std::vector<int64_t> blocks;
   for (int64_t r = 1; r <= rows; ++r)
     if (divide_up(rows, r) * r * 6 <= rows * 7) blocks.push_back(r * shape.columns);
   const int lanes = lanes_for(nest.co, machine.vector);
   const auto cycles_of = [&](const ProductsTile& tile) {
-    return expected_cycles(nest, tile, shape.outputs, input_bytes(conv), machine, threads);
+    return expected_cycles(nest, tile, values, input_bytes(conv), machine, threads);
   };
   std::vector<std::pair<double, ProductsTile>> scored;
   for (const int64_t tiles : blocks)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/divide.h"
+
 namespace emulsion {
 
 namespace {
@@ -38,6 +40,58 @@ std::vector<Loop> parts(const std::vector<Loop>& loops, const std::string& itera
     if (loop.iterator == iterator) result.push_back(loop);
   std::stable_sort(result.begin(), result.end(),
                    [](const Loop& a, const Loop& b) { return a.stride < b.stride; });
+  return result;
+}
+
+namespace {
+
+// Values of the input that one iteration of the outer loops up to `level` reads.
+int64_t input_values(const ConvSchedule& schedule, int64_t packed, size_t level) {
+  const Nest& nest = schedule.nest;
+  const auto extent = [&](const std::string& iterator, int64_t domain) {
+    int64_t product = schedule.tile(iterator);
+    const auto within = schedule.outer.begin() + static_cast<ptrdiff_t>(level) + 1;
+    for (const Loop& loop : simple_loops({within, schedule.outer.end()}))
+      if (loop.iterator == iterator) product *= loop.extent;
+    return std::min(product, domain);
+  };
+  const int64_t rows =
+      (extent("y", nest.y) - 1) * nest.stride[0] + (nest.ky - 1) * nest.dilation[0] + 1;
+  const int64_t columns =
+      (extent("x", nest.x) - 1) * nest.stride[1] + (nest.kx - 1) * nest.dilation[1] + 1;
+  return extent("n", nest.n) * extent("g", nest.groups) * packed * nest.ci * rows * columns;
+}
+
+}  // namespace
+
+// For the outermost loops inside a parallel one whose values stay in a first level cache; further
+// out where that spares computing them again for other channels.
+KeptPrologue kept_prologue(const ConvSchedule& schedule, int64_t packed) {
+  constexpr int64_t k_near = (64 << 10) / 4, k_far = (512 << 10) / 4, k_most = (1 << 20) / 4;
+  const std::vector<Loop>& outer = schedule.outer;
+  if (outer.empty()) return {};
+  const auto values = [&](size_t level) { return input_values(schedule, packed, level); };
+  size_t outermost = 0;
+  for (size_t i = 0; i < outer.size(); ++i)
+    if (outer[i].kind == Loop::Kind::parallel) outermost = i;
+  size_t level = outermost;
+  while (level + 1 < outer.size() && values(level) > k_near) ++level;
+  for (size_t i = level; i > outermost && values(i - 1) <= k_far; --i)
+    if (outer[i].iterator == "co" && outer[i].extent > 1) level = i - 1;
+  return {level, values(level) <= k_most ? values(level) : 0};
+}
+
+double prologue_values(const ConvSchedule& schedule, int64_t packed, int threads) {
+  const Nest& nest = schedule.nest;
+  const KeptPrologue kept = kept_prologue(schedule, packed);
+  // Where they are read, one by one.
+  if (kept.values == 0) return 16.0 * static_cast<double>(nest.multiplies());
+  auto result = static_cast<double>(kept.values);
+  for (size_t i = 0; i <= kept.level; ++i) {
+    const Loop& loop = schedule.outer[i];
+    const bool shared = loop.kind == Loop::Kind::parallel;
+    result *= static_cast<double>(shared ? divide_up(loop.extent, threads) : loop.extent);
+  }
   return result;
 }
 

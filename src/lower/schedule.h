@@ -16,10 +16,6 @@ namespace emulsion {
 // Beyond this a kernel's code grows out of proportion: copies of its innermost statement.
 inline constexpr int64_t k_most_unrolled = 512;
 
-// Bytes of a prologue's values that are kept at most, so that no loop of output channels computes
-// them again.
-inline constexpr int64_t k_most_prologue_bytes = 512 << 10;
-
 struct ConvSchedule {
   Nest nest;                    // transformed
   std::vector<Loop> outer;      // outside every reduction, outermost first
@@ -42,6 +38,17 @@ struct ScheduleRules {
 Result<ConvSchedule> conv_schedule(const Nest& nest, const std::string& steps,
                                    const ScheduleRules& rules);
 Result<ConvSchedule> conv_schedule(const Nest& transformed, const ScheduleRules& rules);
+
+// Where a conv's prologue is computed: its values are kept for one iteration of outer[level], and
+// of the loops outside that; or nowhere, then it is computed where it is read.
+struct KeptPrologue {
+  size_t level = 0;
+  int64_t values = 0;  // kept at a time; 0: none, they would take too much of the stack
+};
+// packed: groups of the conv in each of the nest's.
+KeptPrologue kept_prologue(const ConvSchedule& schedule, int64_t packed = 1);
+// Values that the busiest of so many threads computes.
+double prologue_values(const ConvSchedule& schedule, int64_t packed, int threads);
 
 // Whether elements of the output are computed twice: where tiles do not divide its iterations
 // evenly, the last one is shifted inwards, over the one before it. Padded channels are not.

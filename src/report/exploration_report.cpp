@@ -108,10 +108,7 @@ std::string difference(const Json& now, const Json& before) {
       return "legality's " + key;
     }
   }
-  for (const char* key : {"plans", "searches"}) {
-    if (!before.contains(key)) return key;
-  }
-  return "";
+  return before.contains("plans") && before.contains("searches") ? "" : "format";
 }
 
 }  // namespace

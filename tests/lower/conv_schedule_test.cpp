@@ -5,6 +5,7 @@
 #include "conv_harness.h"
 #include "lower/algorithm.h"
 #include "lower/lower.h"
+#include "lower/schedule.h"
 
 namespace emulsion {
 namespace {
@@ -52,21 +53,69 @@ TEST(HandWrittenWithPrologue, ComputesTheConv) {
   check_conv(c, "depthwise", "interchange co x; interchange n ky");
 }
 
-// Channels in parts outside pixels, outside parts of the weights, and around pixels that have
-// channels inside.
+// Channels in parts outside pixels; the same with the weights in parts; and pixels outside
+// channels: of more values than stay in the first level cache.
 TEST(HandWrittenWithPrologue, KeepsItsValuesForAPartOfTheChannels) {
   ConvCase c;
-  c.input = {2, 40, 5, 7};
+  c.input = {2, 300, 5, 7};
   c.co = 64;
   c.kernel = {1, 1};
   c.pad = {0, 0, 0, 0};
-  const Constant channels = constant({40}, std::vector<float>(40, 0.3f));
+  const Constant channels = constant({300}, std::vector<float>(300, 0.3f));
   c.prologue = {channels, channels, Activation{Activation::Kind::relu}};
   const std::string tile =
       "tile x 5; split co 32; tile coi 16; vectorize coii 8; unroll coii; unroll xi; ";
   for (const char* order : {"parallel co", "split ci 20; interchange y ci; parallel co",
-                            "interchange coi y; interchange coi x; parallel co"})
+                            "interchange coi y; interchange coi x; parallel x"})
     check_conv(c, "pointwise", tile + order);
+  c.input = {1, 4000, 3, 5};
+  c.prologue.scale = c.prologue.shift = constant({4000}, std::vector<float>(4000, 0.01f));
+  check_conv(c, "pointwise", tile + "interchange coi y; interchange coi x");
+}
+
+KeptPrologue kept(const std::string& steps, int64_t ci, int64_t packed = 1) {
+  Conv conv;
+  conv.weight = abstract_constant({192, ci, 1, 1});
+  const Nest nest = conv_nest(conv, {1, ci, 1, 196});
+  const auto schedule = conv_schedule(nest, steps, ScheduleRules{});
+  EXPECT_TRUE(schedule.ok()) << schedule.error().message;
+  return kept_prologue(*schedule, packed);
+}
+
+// Loops outside the reductions are n g co y x, or n g y x co.
+TEST(KeptPrologue, IsWhereItNeedNotBeComputedAgainWithinLimits) {
+  const std::string tile = "tile x 7; tile co 32; ";
+  EXPECT_EQ(kept(tile + "parallel co", 64).values, 64 * 196);
+  EXPECT_EQ(kept(tile + "parallel co", 640).values, 640 * 7) << "near, again for each tile";
+  EXPECT_EQ(kept("tile x 7; split co 96; tile coi 32; parallel co", 640).values, 640 * 196);
+  EXPECT_EQ(kept("tile x 7; split co 96; tile coi 32; parallel co", 1000).values, 1000 * 7);
+  const KeptPrologue inside = kept(tile + "interchange co y; interchange co x; parallel x", 4000);
+  EXPECT_EQ(inside.values, 4000 * 7);
+  EXPECT_EQ(inside.level, 3u);
+  // One iteration of channels is no reason to keep more.
+  EXPECT_EQ(kept("tile x 7; tile co 192; parallel y", 640).values, 640 * 7);
+  EXPECT_EQ(kept(tile + "parallel co", 1000, 4).values, 4 * 1000 * 7);
+  // Too much for the stack: values are computed where they are read.
+  EXPECT_EQ(kept(tile + "split ci 100; interchange y ci; parallel co", 2000).values, 0);
+}
+
+TEST(KeptPrologue, CountsWhatTheBusiestThreadComputes) {
+  Conv conv;
+  conv.weight = abstract_constant({192, 640, 1, 1});
+  const Nest nest = conv_nest(conv, {1, 640, 1, 196});
+  const auto values = [&](const std::string& steps, int threads) {
+    const auto schedule = conv_schedule(nest, steps, ScheduleRules{});
+    EXPECT_TRUE(schedule.ok()) << schedule.error().message;
+    return prologue_values(*schedule, 1, threads);
+  };
+  const double all = 640 * 196;
+  EXPECT_EQ(values("tile x 7; tile co 32; parallel co", 1), 6 * all);
+  EXPECT_EQ(values("tile x 7; tile co 32; parallel co", 2), 3 * all);
+  EXPECT_EQ(values("tile x 7; split co 96; tile coi 32; parallel co", 1), 2 * all);
+  EXPECT_EQ(values("tile x 7; split co 96; tile coi 32; parallel co", 2), all);
+  const char* inside = "tile x 7; tile co 32; interchange co y; interchange co x; parallel x";
+  EXPECT_EQ(values(inside, 1), all);
+  EXPECT_EQ(values(inside, 4), all / 4);
 }
 
 class TemplateSchedule : public testing::TestWithParam<ConvCase> {};

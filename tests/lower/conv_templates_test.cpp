@@ -38,7 +38,7 @@ std::string fastest_with_prologue(int64_t ci, int64_t size) {
   Conv conv;
   conv.weight = abstract_constant({192, ci, 1, 1});
   const Nest nest = conv_nest(conv, {1, ci, size, size});
-  return prologue_schedules(nest, machine_of(k_avx512), 1).front().steps;
+  return pointwise_prologue_schedules(nest, machine_of(k_avx512), 1).front().steps;
 }
 
 TEST(ConvTemplates, DoNotComputeAProloguesValuesForEachTileOfChannels) {
@@ -79,15 +79,16 @@ TEST(ConvTemplates, MakeValidSchedulesOfAllKindsOfChannels) {
          {std::tuple{1, false, 208}, {3, false, 208}, {1, true, 208}, {1, true, 1056}})
       for (const int stride : {1, 2})
         for (const int64_t size : {4, 7, 14})
-          for (const int threads : {1, 2}) {
+          for (const int threads : {1, 2, 5}) {
             Conv conv;
             conv.pad = {kernel / 2, kernel / 2, kernel / 2, kernel / 2};
             conv.stride = {stride, stride};
             conv.weight = abstract_constant({co, ci, kernel, kernel});
             const Nest nest = conv_nest(conv, {1, ci, size, size});
             const Machine machine = machine_of(k_avx512);
-            for (const CostedSchedule& s : prologue ? prologue_schedules(nest, machine, threads)
-                                                    : conv_schedules(nest, machine, threads)) {
+            for (const CostedSchedule& s :
+                 prologue ? pointwise_prologue_schedules(nest, machine, threads)
+                          : conv_schedules(nest, machine, threads)) {
               const auto schedule = conv_schedule(nest, s.steps, ScheduleRules{});
               EXPECT_TRUE(schedule.ok()) << ci << " channels, " << kernel << ", " << size << ": "
                                          << s.steps << ": " << schedule.error().message;
