@@ -28,8 +28,8 @@ inline constexpr size_t k_most_schedules = 24;
 std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine, int threads,
                                            ScheduleUse use = ScheduleUse::kernel);
 
-// With the cycles of a prologue, whose values may be computed again for each tile of channels.
-// packed: groups of the conv in each of the nest's.
+// Schedules with the cycles of a prologue added, whose values some compute again for each tile of
+// channels; fastest first. packed: groups of the conv in each of the nest's.
 std::vector<CostedSchedule> with_prologue(const std::vector<CostedSchedule>& schedules,
                                           const Nest& nest, int64_t packed, const Machine& machine,
                                           int threads);

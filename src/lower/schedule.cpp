@@ -64,8 +64,8 @@ int64_t input_values(const ConvSchedule& schedule, int64_t packed, size_t level)
 
 }  // namespace
 
-// For the outermost loops inside a parallel one whose values stay in a first level cache; further
-// out where that spares computing them again for other channels.
+// For the outermost loops, inside a parallel one, whose values stay near; further out where that
+// spares computing them again for other channels.
 KeptPrologue kept_prologue(const ConvSchedule& schedule, int64_t packed) {
   constexpr int64_t k_near = (64 << 10) / 4, k_far = (512 << 10) / 4, k_most = (1 << 20) / 4;
   const std::vector<Loop>& outer = schedule.outer;

@@ -186,7 +186,19 @@ TEST_F(ExploreTest, stops_at_its_budget_and_goes_on) {
   EXPECT_EQ(stopped.exit_code, 1);
   EXPECT_THAT(stopped.errors, HasSubstr("the budget of 0.01 s was over"));
   explore(arguments("budget"));
-  EXPECT_TRUE(nlohmann::json::parse(content("budget/pareto.json"))["searches"][0]["complete"]);
+  auto json = nlohmann::json::parse(content("budget/pareto.json"));
+  EXPECT_TRUE(json["searches"][0]["complete"]);
+
+  // What is not as explore writes it is replaced, and that is said.
+  json["searches"][0]["strategy"] = "random";
+  json["searches"][0]["screened"] = nullptr;
+  for (const std::string& broken : {json.dump(), std::string("[]"), std::string("{")}) {
+    must(write_file(path("budget/pareto.json"), broken));
+    explore(arguments("budget"));
+    const auto after = nlohmann::json::parse(content("budget/pareto.json"));
+    EXPECT_EQ(after["searches"].size(), 1u);
+    EXPECT_THAT(after["notes"].dump(), HasSubstr("pareto.json before is gone")) << broken;
+  }
 }
 
 TEST_F(ExploreTest, aims_at_one_speed_when_asked) {
