@@ -185,7 +185,8 @@ struct Winograd {
 
   static bool pays_on_zen4_alone(const KernelSpec& spec) {
     const auto& conv = std::get<Conv>(spec.op);
-    return conv.weight->shape[2] != 3 || Outputs == 5 || (Outputs != 2 && conv.stride[0] != 1);
+    const bool smallest = Outputs == 2 && conv.weight->shape[2] == 3;
+    return Outputs == 5 || (conv.stride[0] != 1 && !smallest);
   }
 
   static Nest nest(const KernelSpec& spec) { return conv_view(spec).nest; }
