@@ -93,6 +93,7 @@ double channel_tile_cycles(const Nest& nest, const ConvTile& tile, const Machine
                      : step_cycles(nest, tile, machine, again_weights <= machine.l1_bytes);
   if (tile_weights > static_cast<double>(machine.l1_bytes))
     again = std::max(again, bytes / machine.core.near_bytes);
+  // Weights that the second level cache does not hold come from beyond it each time.
   if (again_weights > static_cast<double>(machine.core.l2_bytes))
     again = std::max(again, bytes / machine.core.far_bytes);
   // Channels outside pixels read the inputs again for each tile of channels.

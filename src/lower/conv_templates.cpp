@@ -4,6 +4,7 @@
 
 #include "base/divide.h"
 #include "lower/conv_costs.h"
+#include "lower/parallel_loops.h"
 #include "lower/schedule.h"
 
 namespace emulsion {
@@ -14,8 +15,7 @@ constexpr int64_t k_line_bytes = 64;
 constexpr size_t k_most_tiles = 6;  // of a kind
 // Sums that wait in a cache between two parts of the weights: 32 KB.
 constexpr int64_t k_most_waiting_sums = 8 << 10;
-// Copies of a statement that templates make at most.
-constexpr int64_t k_most_copies = 256, k_most_packed_copies = 384;
+constexpr int64_t k_most_packed_copies = 384;  // as k_most_copies
 
 bool fits(const ConvTile& tile, const Machine& machine) {
   return tile.vectors * tile.y * tile.x + tile.vectors + 1 <= machine.registers;
@@ -53,79 +53,6 @@ void keep_fastest(ScoredTiles& scored, size_t count) {
   std::stable_sort(scored.begin(), scored.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   if (scored.size() > count) scored.resize(count);
-}
-
-// A loop around a tile.
-struct Loop {
-  std::string name;
-  int64_t extent = 1;
-};
-
-// From the outermost, those that threads may share.
-std::vector<Loop> loops_around(const Nest& nest, const ConvTile& tile) {
-  const int64_t channels = tile.co_block > 0 ? tile.co_block : int64_t{tile.lanes} * tile.vectors;
-  const Loop n{"n", nest.n}, g{"g", nest.groups}, co{"co", divide_up(nest.co, channels)},
-      y{"y", divide_up(nest.y, tile.y)}, x{"x", divide_up(nest.x, tile.x)};
-  if (tile.co_block > 0) return {n, g, co};
-  switch (tile.order) {
-    case TileOrder::channels_weights_pixels:
-      return {n, g, co};
-    case TileOrder::rows_groups_pixels:
-      return {n, y, co, g, x};
-    case TileOrder::rows_channels_pixels:
-      return {n, g, y, co, x};
-    case TileOrder::rows_pixels_channels:
-      return {n, g, y, x, co};
-    case TileOrder::channels_rows_pixels:
-      break;
-  }
-  return {n, g, co, y, x};
-}
-
-// Which loop threads share, where that pays: the outermost with enough iterations. An inner one
-// costs more: a task then ends before its weights have served all pixels.
-std::optional<size_t> parallel_loop(const Nest& nest, const std::vector<Loop>& loops, int threads) {
-  if (!pays_threads(nest)) return std::nullopt;
-  for (size_t i = 0; i < loops.size(); ++i) {
-    const int64_t extent = loops[i].extent;
-    if (extent > 1 && (extent >= 2 * threads || extent % threads == 0)) return i;
-  }
-  const auto largest = std::max_element(
-      loops.begin(), loops.end(), [](const Loop& a, const Loop& b) { return a.extent < b.extent; });
-  return largest->extent > 1 ? std::optional<size_t>(largest - loops.begin()) : std::nullopt;
-}
-
-void add_parallel(StepText& steps, const Nest& nest, const std::vector<Loop>& loops, int threads) {
-  if (const auto i = parallel_loop(nest, loops, threads)) steps.add("parallel {}", loops[*i].name);
-}
-
-// Cycles of the busiest of so many threads; cycles: of one that does all.
-double busiest_cycles(double cycles, const Nest& nest, const ConvTile& tile, const Machine& machine,
-                      int threads) {
-  if (threads <= 1) return cycles;
-  const std::vector<Loop> loops = loops_around(nest, tile);
-  const std::optional<size_t> shared = parallel_loop(nest, loops, threads);
-  if (!shared) return cycles;
-  double starts = 1;
-  for (size_t i = 0; i < *shared; ++i) starts *= static_cast<double>(loops[i].extent);
-  const Loop& loop = loops[*shared];
-  double all = static_cast<double>(loop.extent);
-  double most = static_cast<double>(divide_up(loop.extent, threads));
-  const int64_t vectors = divide_up(nest.co, tile.lanes);
-  // (See stationary_cycles: there it is whole.)
-  const bool whole = tile.order == TileOrder::channels_weights_pixels;
-  if (const int64_t last = vectors % tile.vectors; !whole && loop.name == "co" && last > 0) {
-    const double less = 1 - static_cast<double>(last) / tile.vectors;  // of the last tile
-    all -= less;
-    if (loop.extent % threads == 1) most -= less;
-  }
-  const double part = most / all;
-  // Every thread fetches all weights for its pixels, or all inputs for its channels.
-  int64_t bytes = nest.groups * weight_bytes(nest, machine);
-  if (loop.name == "co") bytes = input_bytes(nest);
-  if (loop.name == "g") bytes = 0;
-  return starts * k_start + part * cycles +
-         (1 - part) * static_cast<double>(bytes) / machine.core.far_bytes;
 }
 
 struct TileLimits {
@@ -451,72 +378,6 @@ std::vector<CostedSchedule> packed_schedules(const Nest& nest, int64_t packed,
     const double cycles = expected_cycles(nest, smallest, machine);
     add(busiest_cycles(cycles, nest, smallest, machine, threads), smallest);
   }
-  return schedules;
-}
-
-namespace {
-
-// Whether what a tile of a depthwise conv's pixels reads and writes of all channels stays in the
-// first level cache, so that the next tile finds the columns there that both read.
-bool pixels_stay(const Nest& nest, int64_t x, const Machine& machine) {
-  const int64_t columns = (x - 1) * nest.stride[1] + (nest.kx - 1) * nest.dilation[1] + 1;
-  return 4 * nest.groups * (nest.ky * columns + nest.ky * nest.kx + x) <= machine.l1_bytes;
-}
-
-}  // namespace
-
-std::vector<CostedSchedule> depthwise_schedules(const Nest& nest, const Machine& machine,
-                                                int threads, ScheduleUse use) {
-  int lanes = 1;
-  while (lanes * 2 <= nest.groups && lanes < machine.vector) lanes *= 2;
-  std::vector<CostedSchedule> schedules;
-  // Little more than one multiplication a cycle: most inputs and all weights come from memory.
-  const auto cycles = static_cast<double>(nest.multiplies()) / lanes;
-  // Whole pixels: all channels of a tile of pixels, then the next. They are read as they lie.
-  const auto add = [&](double expected, int vectors, int64_t x, bool whole_pixels) {
-    StepText steps;
-    const int channels = lanes * vectors;
-    if (channels > nest.groups || x > nest.x) return;
-    if (channels > 1) steps.add("tile g {}", channels);
-    if (x > 1) steps.add("tile x {}", x);
-    if (lanes > 1) steps.add("vectorize gi {}", lanes);
-    if (vectors > 1) steps.add("unroll gi");
-    if (x > 1) steps.add("unroll xi");
-    // Taps are unrolled: neighbouring pixels share most of their inputs.
-    const int64_t copies = vectors * x * nest.kx;
-    if (copies <= k_most_copies) steps.add("unroll kx");
-    if (copies * nest.ky <= k_most_copies) steps.add("unroll ky");
-    steps.add("interchange g y");
-    if (whole_pixels) steps.add("interchange g x");
-    if (use == ScheduleUse::kernel)
-      add_parallel(steps, nest,
-                   {{"n", nest.n},
-                    {"y", nest.y},
-                    {"x", divide_up(nest.x, x)},
-                    {"g", divide_up(nest.groups, channels)}},
-                   threads);
-    add_schedule(schedules, expected, steps.text());
-  };
-  // Whether there are registers, and more than such a part of the tiles' pixels is the image's.
-  const auto fits = [&](int vectors, int64_t x, double part) {
-    return vectors * x + 4 <= machine.registers &&
-           static_cast<double>(nest.x) > part * static_cast<double>(divide_up(nest.x, x) * x);
-  };
-  // Measured on 21 layers, cold and inside a network, with AVX-512; on narrower images whole pixels
-  // gained nothing. The rows of a chain, which takes them so always, are near anyway.
-  constexpr double k_whole_pixels = 0.8;
-  constexpr int64_t k_pixels = 4, k_least_columns = 28;
-  const bool rows = use == ScheduleUse::rows;
-  if (!rows && nest.groups > lanes && nest.x >= k_least_columns &&
-      pixels_stay(nest, k_pixels, machine))
-    for (const int vectors : {2, 1})
-      if (fits(vectors, k_pixels, 0.9)) add(k_whole_pixels * cycles, vectors, k_pixels, true);
-  // All channels of a narrow image at once, so that whole pixels are read and written.
-  const bool narrow = nest.groups <= 2 * lanes;
-  for (const int vectors : {narrow ? 2 : 1, narrow ? 1 : 2})
-    for (const int64_t x : {narrow ? 4 : 8, 7, narrow ? 8 : 4, 14, 2, 1})
-      if (fits(vectors, x, 0.8)) add(cycles, vectors, x, rows);
-  if (schedules.empty()) add(cycles, 1, 1, rows);
   return schedules;
 }
 

@@ -24,6 +24,8 @@ std::string conv_steps(const Nest& nest, const ConvTile& tile, int threads);
 // depthwise).
 enum class ScheduleUse { kernel, rows };
 inline constexpr size_t k_most_schedules = 24;
+// Copies of a statement that templates make at most.
+inline constexpr int64_t k_most_copies = 256;
 // Alternatives worth measuring (k_most_schedules at most), default first.
 std::vector<CostedSchedule> conv_schedules(const Nest& nest, const Machine& machine, int threads,
                                            ScheduleUse use = ScheduleUse::kernel);

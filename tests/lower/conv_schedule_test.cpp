@@ -73,13 +73,17 @@ TEST(HandWrittenWithPrologue, KeepsItsValuesForAPartOfTheChannels) {
   check_conv(c, "pointwise", tile + "interchange coi y; interchange coi x");
 }
 
-KeptPrologue kept(const std::string& steps, int64_t ci, int64_t packed = 1) {
+// Of a 1x1 conv of 196 pixels to 192 channels.
+ConvSchedule pointwise_schedule(const std::string& steps, int64_t ci) {
   Conv conv;
   conv.weight = abstract_constant({192, ci, 1, 1});
-  const Nest nest = conv_nest(conv, {1, ci, 1, 196});
-  const auto schedule = conv_schedule(nest, steps, ScheduleRules{});
+  auto schedule = conv_schedule(conv_nest(conv, {1, ci, 1, 196}), steps, ScheduleRules{});
   EXPECT_TRUE(schedule.ok()) << schedule.error().message;
-  return kept_prologue(*schedule, packed);
+  return std::move(schedule).value();
+}
+
+KeptPrologue kept(const std::string& steps, int64_t ci, int64_t packed = 1) {
+  return kept_prologue(pointwise_schedule(steps, ci), packed);
 }
 
 // Loops outside the reductions are n g co y x, or n g y x co.
@@ -100,13 +104,8 @@ TEST(KeptPrologue, IsWhereItNeedNotBeComputedAgainWithinLimits) {
 }
 
 TEST(KeptPrologue, CountsWhatTheBusiestThreadComputes) {
-  Conv conv;
-  conv.weight = abstract_constant({192, 640, 1, 1});
-  const Nest nest = conv_nest(conv, {1, 640, 1, 196});
-  const auto values = [&](const std::string& steps, int threads) {
-    const auto schedule = conv_schedule(nest, steps, ScheduleRules{});
-    EXPECT_TRUE(schedule.ok()) << schedule.error().message;
-    return prologue_values(*schedule, 1, threads);
+  const auto values = [](const std::string& steps, int threads) {
+    return prologue_values(pointwise_schedule(steps, 640), 1, threads);
   };
   const double all = 640 * 196;
   EXPECT_EQ(values("tile x 7; tile co 32; parallel co", 1), 6 * all);
